@@ -16,7 +16,7 @@ export interface SafetensorsEntry {
 export interface SafetensorsHeader {
   readonly path: string;
   readonly sizeBytes: number;
-  /** In the order in which the header lists them. */
+  /** In the order of their data in the file. */
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -24,7 +24,7 @@ export interface SafetensorsHeader {
 /** Bytes of the little-endian header length in front of the header. */
 export const PREFIX_BYTES = 8;
 export const MAX_HEADER_BYTES = 100_000_000;
-export const MAX_TENSORS = 200_000;
+export const MAX_TENSORS = 100_000;
 
 const JSON_LIMITS = { maxDepth: 8, maxKeysPerObject: MAX_TENSORS + 1, scalars: 'naturals' } as const;
 const DTYPES: ReadonlyMap<string, DType> = new Map(
@@ -79,8 +79,8 @@ export function parseHeader(json: Uint8Array, fileSizeBytes: number, path: strin
       got: `${entries.size}`,
     });
   }
-  checkCoverage(entries, dataStart, fileSizeBytes, path);
-  return { path, sizeBytes: fileSizeBytes, entries, metadata };
+  const inOrder = checkCoverage(entries, dataStart, fileSizeBytes, path);
+  return { path, sizeBytes: fileSizeBytes, entries: inOrder, metadata };
 }
 
 export function placeOf(path: string, name: string): string {
@@ -191,13 +191,13 @@ function byteLengthOf(dtype: DType, shape: Shape, where: string): number {
   return total;
 }
 
-/** No gap, no overlap, nothing left over: a hidden part of a file could hold anything. */
+/** No gap, no overlap, nothing left over (a hidden part could hold anything). Returns the data order. */
 function checkCoverage(
   entries: ReadonlyMap<string, SafetensorsEntry>,
   dataStart: number,
   fileSizeBytes: number,
   path: string,
-): void {
+): Map<string, SafetensorsEntry> {
   const byPosition = [...entries].sort(
     ([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength,
   );
@@ -220,4 +220,5 @@ function checkCoverage(
       hint: position > fileSizeBytes ? 'the file is cut off: get it again' : 'bytes follow the last tensor',
     });
   }
+  return new Map(byPosition);
 }

@@ -34,7 +34,7 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
   return withFile(path, (file) => headerOf(file, path));
 }
 
-/** All tensors of a file, in the header's order. */
+/** All tensors of a file, in the order of their data. */
 export async function readSafetensorsFile(path: string): Promise<Map<string, HostTensor>> {
   return withFile(path, async (file) => {
     const header = await headerOf(file, path);
