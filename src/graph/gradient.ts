@@ -1,0 +1,89 @@
+import { DualrealError } from '../tensor/errors.ts';
+import { floats } from '../tensor/host-tensor.ts';
+import { sizeOf } from '../tensor/shape.ts';
+import { recompute } from './checkpoint.ts';
+import { add } from './ops/elementwise.ts';
+import { type GemmAttributes, gemm, gemmOp } from './ops/matrix.ts';
+import { reshape } from './ops/shape.ts';
+import { constant, type Node, type Value } from './value.ts';
+
+/** A value was to be differentiated through an op that has no backward rule. */
+export class NotDifferentiableError extends DualrealError {}
+
+/**
+ * Reverse-mode gradients of a scalar `loss` for each of `targets`, as new graph values. Only nodes that
+ * lie on a path from a target to the loss are walked. A target that the loss does not depend on gives
+ * undefined: upstream has no gradient there either, which is not the same as a zero one.
+ */
+export function gradients(loss: Value, targets: readonly Value[]): (Value | undefined)[] {
+  if (sizeOf(loss.shape) !== 1) {
+    throw new DualrealError({ where: 'gradients', expected: 'a scalar loss', got: `shape [${loss.shape}]` });
+  }
+  const dependent = nodesThatDependOn(loss.node, new Set(targets.map((target) => target.node)));
+  const pending = new Map<Value, Value>([[loss, constant(floats(loss.shape, [1]))]]);
+  const replay = recompute();
+
+  for (const node of [...dependent].sort((a, b) => b.id - a.id)) {
+    const incoming = node.outputs.map((output) => pending.get(output));
+    if (incoming.every((gradient) => gradient === undefined) || node.inputs.length === 0) continue;
+    const needs = node.inputs.map((operand) => dependent.has(operand.node));
+    if (!needs.includes(true)) continue;
+    if (!node.op.backward) {
+      throw new NotDifferentiableError({
+        where: `gradient through op ${node.op.name}`,
+        expected: 'a backward rule',
+        got: 'none',
+      });
+    }
+    const source = replay(node, incoming);
+    const contributions = node.op.backward({
+      inputs: source.inputs,
+      outputs: source.outputs,
+      attributes: node.attributes,
+      gradients: incoming,
+      needs,
+    });
+    for (const [i, contribution] of contributions.entries()) {
+      if (!contribution || !needs[i]) continue;
+      const operand = node.inputs[i];
+      const before = pending.get(operand);
+      pending.set(operand, before ? accumulate(before, contribution) : contribution);
+    }
+  }
+  return targets.map((target) => pending.get(target));
+}
+
+/** The nodes on some path from `targets` to `end`, both included. */
+function nodesThatDependOn(end: Node, targets: ReadonlySet<Node>): Set<Node> {
+  const dependent = new Set<Node>();
+  const order: Node[] = [];
+  const seen = new Set<Node>([end]);
+  for (const stack = [end]; stack.length > 0; ) {
+    const node = stack.pop()!;
+    order.push(node);
+    for (const operand of node.inputs) {
+      if (seen.has(operand.node)) continue;
+      seen.add(operand.node);
+      stack.push(operand.node);
+    }
+  }
+  // Inputs have smaller ids than their users, so one ascending pass settles every node.
+  for (const node of order.sort((a, b) => a.id - b.id)) {
+    if (targets.has(node) || node.inputs.some((operand) => dependent.has(operand.node))) dependent.add(node);
+  }
+  return dependent;
+}
+
+/** before + contribution; a fresh matrix product takes `before` as its addend, which saves a pass. */
+function accumulate(before: Value, contribution: Value): Value {
+  const behindReshape = contribution.node.op.name === 'reshape' ? contribution.node.inputs[0] : contribution;
+  const { node } = behindReshape;
+  if (node.op !== gemmOp || node.inputs.length !== 2) return add(before, contribution);
+  const product = gemm(
+    node.inputs[0],
+    node.inputs[1],
+    node.attributes as GemmAttributes,
+    reshape(before, behindReshape.shape),
+  );
+  return reshape(product, contribution.shape);
+}

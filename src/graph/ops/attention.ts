@@ -1,0 +1,99 @@
+import { apply, applyAll, defineOp, requireShape, type Value } from '../value.ts';
+import { mul, neg, sub } from './elementwise.ts';
+import { emitMatmul, matmul } from './matrix.ts';
+import { sum } from './reduce.ts';
+import { transposeLast } from './shape.ts';
+
+const FROM_KEYS = { transposeA: false, transposeB: true };
+
+const attentionOp = defineOp<{ scale: number }>({
+  name: 'attention',
+  infer: ([q, k, v, bias]) => {
+    const [rank, tokens, keys] = [q.shape.length, q.shape.at(-2)!, k.shape.at(-2)!];
+    const fits =
+      rank === 4 &&
+      k.shape.length === 4 &&
+      q.shape[3] === k.shape[3] &&
+      v.shape[2] === keys &&
+      q.shape[1] === k.shape[1];
+    requireShape(fits, 'attention', 'q [B, H, N, d], k and v [B, H, M, d]', q, k, v);
+    requireShape(!bias || bias.shape.length === 4, 'attention', 'a bias [B|1, H|1, N, M]', q, k, v);
+    const leading = q.shape.slice(0, 2);
+    return [
+      { dtype: q.dtype, shape: [...leading, tokens, v.shape[3]] },
+      { dtype: q.dtype, shape: [...leading, tokens, keys] },
+    ];
+  },
+  backward: ({ inputs: [q, k, v, bias], outputs: [o, p], gradients, attributes: { scale }, needs }) => {
+    const dO = gradients[0]!;
+    // With O = P·V, the softmax rule's row sum of dP∘P equals the much cheaper row sum of dO∘O.
+    const rowSum = sum(mul(dO, o), [-1], true); // [B, H, N, 1]
+    const dP = matmul(dO, v, FROM_KEYS);
+    const dS = mul(p, sub(dP, rowSum)); // [B, H, N, M]
+    // Products with Pᵀ and dSᵀ are taken as (small·big)ᵀ: the N×M matrices are never transposed.
+    const dV = needs[2] ? transposeLast(matmul(dO, p, { transposeA: true })) : undefined;
+    const dQ = needs[0] ? matmul(dS, k, { alpha: scale }) : undefined;
+    const dK = needs[1] ? transposeLast(matmul(q, dS, { transposeA: true, alpha: scale })) : undefined;
+    if (!bias) return [dQ, dK, dV];
+    const axes = [0, 1].filter((axis) => bias.shape[axis] === 1 && dS.shape[axis] !== 1);
+    return [dQ, dK, dV, needs[3] ? sum(dS, axes, true) : undefined];
+  },
+  emit: (emitter, { inputs: [q, k, v, bias], outputs, attributes }) => {
+    const product = emitMatmul(emitter, [q, k], [4, 4], { ...FROM_KEYS, alpha: attributes.scale }, 1);
+    const scores = bias ? emitter.node('Add', [product, bias], 1)[0] : product;
+    const weights = emitter.node('Softmax', [scores], outputs[1] === '' ? 1 : [outputs[1]], { axis: -1 })[0];
+    emitter.node('MatMul', [weights, v], [outputs[0]]);
+  },
+});
+
+/**
+ * softmax(scale·q·kᵀ + bias)·v for q [B, H, N, d], k and v [B, H, M, d], optional additive bias
+ * broadcast over batch or heads → [B, H, N, d]. `scale` defaults to 1/√d.
+ */
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  options: { scale?: number; bias?: Value } = {},
+): Value {
+  return attentionWithWeights(q, k, v, options)[0];
+}
+
+/** {@link attention}, with the weights [B, H, N, M] as second result (not differentiable through). */
+export function attentionWithWeights(
+  q: Value,
+  k: Value,
+  v: Value,
+  { scale = 1 / Math.sqrt(q.shape.at(-1)!), bias }: { scale?: number; bias?: Value } = {},
+): readonly Value[] {
+  return applyAll(attentionOp, bias ? [q, k, v, bias] : [q, k, v], { scale });
+}
+
+const rotaryOp = defineOp<Record<string, never>>({
+  name: 'rotary',
+  infer: ([x, cos, sin]) => {
+    const fits =
+      x.shape.length === 3 &&
+      cos.shape.length === 2 &&
+      cos.shape[0] === x.shape[1] &&
+      sin.shape[1] === cos.shape[1] &&
+      x.shape[2] % (2 * cos.shape[1]) === 0;
+    requireShape(fits, 'rotary', 'x [B, N, H·d], cos and sin [N, d/2]', x, cos, sin);
+    return [x];
+  },
+  backward: ({ inputs: [, cos, sin], gradients }) => [rotary(gradients[0]!, cos, neg(sin))],
+  emit: (emitter, { inputs: [x, cos, sin], outputs, inputTypes }) => {
+    const [positions] = [emitter.integers([0])];
+    const headDim = inputTypes[1].shape[1] * 2;
+    const attributes = { interleaved: 1, num_heads: inputTypes[0].shape[2] / headDim };
+    emitter.node('RotaryEmbedding', [x, positions, cos, sin], outputs, attributes, 'com.microsoft');
+  },
+});
+
+/**
+ * Rotates each pair (2i, 2i+1) of every head by its position's angle: x [B, N, H·d] with cos and sin
+ * [N, d/2] → [B, N, H·d]. Rows with cos 1 and sin 0 pass unchanged. No gradient for the tables.
+ */
+export function rotary(x: Value, cos: Value, sin: Value): Value {
+  return apply(rotaryOp, [x, cos, sin], {});
+}

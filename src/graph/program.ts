@@ -1,0 +1,102 @@
+import { DualrealError } from '../tensor/errors.ts';
+import { formatShape } from '../tensor/shape.ts';
+import {
+  type ConstantAttributes,
+  constantOp,
+  inputOp,
+  isLeaf,
+  type LeafAttributes,
+  type Node,
+  type Value,
+  weightOp,
+} from './value.ts';
+
+/** A traced computation: everything that the outputs need, and nothing else. */
+export interface Program {
+  readonly name: string;
+  readonly inputs: ReadonlyMap<string, Value>;
+  /** Frozen tensors, bound when the program is compiled. */
+  readonly weights: ReadonlyMap<string, Value>;
+  readonly outputs: ReadonlyMap<string, Value>;
+  /** All nodes but inputs and weights, operands first. */
+  readonly nodes: readonly Node[];
+}
+
+/** Collects what `outputs` depend on. Leaves of one name must be one node. */
+export function program(name: string, outputs: Readonly<Record<string, Value>>): Program {
+  const reached = new Set<Node>();
+  const stack = Object.values(outputs).map((value) => value.node);
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    if (reached.has(node)) continue;
+    reached.add(node);
+    for (const operand of node.inputs) stack.push(operand.node);
+  }
+  const inputs = new Map<string, Value>();
+  const weights = new Map<string, Value>();
+  const nodes: Node[] = [];
+  for (const node of [...reached].sort((a, b) => a.id - b.id)) {
+    const table = node.op === inputOp ? inputs : node.op === weightOp ? weights : undefined;
+    if (!table) {
+      nodes.push(node);
+      continue;
+    }
+    const leaf = (node.attributes as LeafAttributes).name;
+    if (inputs.has(leaf) || weights.has(leaf)) {
+      throw new DualrealError({
+        where: `program ${name}`,
+        expected: 'one leaf of each name',
+        got: `two of ${leaf}`,
+      });
+    }
+    table.set(leaf, node.outputs[0]);
+  }
+  return { name, inputs, weights, outputs: new Map(Object.entries(outputs)), nodes };
+}
+
+function formatType(value: Value): string {
+  return `${value.dtype}${formatShape(value.shape)}`;
+}
+
+function formatAttributes(node: Node): string {
+  if (node.op === constantOp) {
+    const { tensor } = node.attributes as ConstantAttributes;
+    return tensor.data.length <= 4
+      ? ` {${Array.from(tensor.data as ArrayLike<number | bigint>).join(', ')}}`
+      : '';
+  }
+  const fields = Object.entries(node.attributes).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return fields.length ? ` {${fields.join(' ')}}` : '';
+}
+
+/** One line per node, stable between runs: what snapshots pin. */
+export function printProgram(traced: Program): string {
+  const names = new Map<Value, string>();
+  const lines: string[] = [`program ${traced.name}`];
+  for (const [kind, table] of [
+    ['input', traced.inputs],
+    ['weight', traced.weights],
+  ] as const) {
+    for (const [leaf, value] of table) {
+      names.set(value, leaf);
+      lines.push(`  ${kind} ${leaf}: ${formatType(value)}`);
+    }
+  }
+  let next = 0;
+  for (const node of traced.nodes) {
+    for (const output of node.outputs) names.set(output, `%${next++}`);
+    const results = node.outputs.map((output) => `${names.get(output)}: ${formatType(output)}`).join(', ');
+    const operands = node.inputs.map((operand) => names.get(operand)).join(', ');
+    lines.push(`  ${results} = ${node.op.name}(${operands})${formatAttributes(node)}`);
+  }
+  for (const [output, value] of traced.outputs) lines.push(`  output ${output} = ${names.get(value)}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** The nodes ordered so that results nobody consumes come last, in reverse order of tracing. */
+export function leavesLast(traced: Program): readonly Node[] {
+  const consumed = new Set<Node>();
+  for (const node of traced.nodes) for (const operand of node.inputs) consumed.add(operand.node);
+  const inner = traced.nodes.filter((node) => consumed.has(node) || isLeaf(node));
+  const ends = traced.nodes.filter((node) => !consumed.has(node) && !isLeaf(node));
+  return [...inner, ...ends.reverse()];
+}

@@ -1,0 +1,28 @@
+import { DualrealError } from '../tensor/errors.ts';
+
+/** The engine could not start, build a session or run it. */
+export class EngineError extends DualrealError {}
+
+const BACKEND_HINTS: Readonly<Record<string, string>> = {
+  cuda:
+    'CUDA needs Linux x64 or Windows, an NVIDIA driver with CUDA 12 and cuDNN 9, and the extra files that ' +
+    'onnxruntime-node does not install by default: run ' +
+    '"ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install" once, or use --device cpu.',
+  webgpu:
+    'WebGPU needs a graphics adapter that Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows) can see. ' +
+    'For a slow software adapter on Linux point VK_ICD_FILENAMES and VK_DRIVER_FILES at the ' +
+    'vk_swiftshader_icd.json that comes with Chromium. Or use --device cpu.',
+  cpu: 'Run "npm ci" again if files of onnxruntime-node are missing; macOS needs Apple silicon (arm64).',
+};
+
+/** Wraps what onnxruntime throws, with the hint that fits the backend. */
+export function engineError(where: string, backend: string, cause: unknown): EngineError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new EngineError({
+    where,
+    expected: `the ${backend} backend to accept it`,
+    got: message.split('\n')[0],
+    ...(BACKEND_HINTS[backend] && { hint: BACKEND_HINTS[backend] }),
+    cause,
+  });
+}

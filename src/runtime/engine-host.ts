@@ -1,0 +1,237 @@
+import type * as ort from 'onnxruntime-node';
+import { DualrealError } from '../tensor/errors.ts';
+import { floats, type HostTensor } from '../tensor/host-tensor.ts';
+import { engineError } from './engine-error.ts';
+import { AdamW, type AdamWSettings } from './optimizer/adamw.ts';
+import { startMovingAverage, updateMovingAverage } from './optimizer/moving-average.ts';
+import { ParameterArena, type TrainableTensor } from './optimizer/parameter-arena.ts';
+import { fromOrtTensor, openSession, type SessionSettings, toOrtTensor } from './session.ts';
+
+/** Prefix of the program outputs that are gradients of trainable inputs of the same name. */
+export const GRADIENT_PREFIX = 'gradient:';
+
+export type Tensors = Record<string, HostTensor>;
+
+export interface TrainerSettings {
+  readonly tensors: readonly TrainableTensor[];
+  readonly optimizer: AdamWSettings;
+  /** Decay of a moving average of the parameters, updated at every step; absent: none is kept. */
+  readonly averageDecay?: number;
+}
+
+export interface TrainStepRequest {
+  /** One micro-batch each; more than one accumulates their mean gradient. */
+  readonly microBatches: readonly Tensors[];
+  readonly learningRate: number;
+  readonly activeGroups?: readonly string[];
+}
+
+export interface TrainStepResult {
+  /** The program's other outputs, per micro-batch. */
+  readonly outputs: readonly Tensors[];
+  readonly gradientNorm: number;
+  readonly clippedBy: number;
+}
+
+export interface TrainerState {
+  readonly parameters: Map<string, HostTensor>;
+  readonly optimizer: Map<string, HostTensor>;
+  readonly average: Map<string, HostTensor> | undefined;
+}
+
+interface Trainer {
+  readonly arena: ParameterArena;
+  readonly optimizer: AdamW;
+  readonly averageDecay: number | undefined;
+}
+
+interface OpenSession {
+  readonly session: ort.InferenceSession;
+  readonly backend: string;
+  readonly trainer: Trainer | undefined;
+}
+
+/**
+ * What runs beside onnxruntime: sessions and trainable state, addressed by number. It lives in a worker
+ * thread (or in the caller's thread for tools); everything that crosses is plain data.
+ */
+export class EngineHost {
+  private readonly sessions = new Map<number, OpenSession>();
+  private readonly trainers = new Map<number, Trainer>();
+  private nextId = 1;
+
+  async open(model: Uint8Array, settings: SessionSettings, trainerId?: number): Promise<number> {
+    const trainer = trainerId === undefined ? undefined : this.trainer(trainerId);
+    const session = await openSession(model, settings);
+    const id = this.nextId++;
+    this.sessions.set(id, { session, backend: settings.backend, trainer });
+    return id;
+  }
+
+  async close(sessionId: number): Promise<void> {
+    const { session } = this.session(sessionId);
+    this.sessions.delete(sessionId);
+    await session.release();
+  }
+
+  /** Runs a session once. Inputs that are trainable parameters of its trainer need not be given. */
+  async run(sessionId: number, inputs: Tensors): Promise<Tensors> {
+    const open = this.session(sessionId);
+    const results = await execute(open, feedsOf(open, inputs), undefined);
+    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrtTensor(tensor)]));
+  }
+
+  createTrainer(settings: TrainerSettings): number {
+    const { averageDecay } = settings;
+    const arena = new ParameterArena(settings.tensors, { average: averageDecay !== undefined });
+    const id = this.nextId++;
+    this.trainers.set(id, { arena, optimizer: new AdamW(arena, settings.optimizer), averageDecay });
+    return id;
+  }
+
+  closeTrainer(trainerId: number): void {
+    this.trainer(trainerId);
+    this.trainers.delete(trainerId);
+  }
+
+  /** Sets all parameters; with `optimizer` also moments, step counts and the moving average. */
+  loadTrainer(trainerId: number, state: Partial<TrainerState> & Pick<TrainerState, 'parameters'>): void {
+    const { arena, optimizer, averageDecay } = this.trainer(trainerId);
+    arena.loadParameters(state.parameters);
+    if (state.optimizer) optimizer.loadState(state.optimizer);
+    if (averageDecay === undefined) return;
+    startMovingAverage(arena);
+    for (const [name, tensor] of state.average ?? []) arena.averageOf(name).set(tensor.data as Float32Array);
+  }
+
+  readTrainer(trainerId: number): TrainerState {
+    const { arena, optimizer, averageDecay } = this.trainer(trainerId);
+    const copy = (view: (name: string) => Float32Array): Map<string, HostTensor> =>
+      new Map(arena.tensors.map(({ name, shape }) => [name, floats(shape, view(name).slice())]));
+    return {
+      parameters: copy((name) => arena.parameterOf(name)),
+      optimizer: optimizer.state(),
+      average: averageDecay === undefined ? undefined : copy((name) => arena.averageOf(name)),
+    };
+  }
+
+  /**
+   * Forward and backward for each micro-batch, then one optimizer update. Tensors of active groups whose
+   * gradient the program does not produce are skipped by the optimizer, as upstream skips a missing one.
+   */
+  async trainStep(sessionId: number, request: TrainStepRequest): Promise<TrainStepResult> {
+    const open = this.session(sessionId);
+    const { trainer } = open;
+    if (!trainer) {
+      throw new DualrealError({ where: 'training step', expected: 'a session with a trainer', got: 'none' });
+    }
+    const produced = new Set(
+      open.session.outputNames
+        .filter((name) => name.startsWith(GRADIENT_PREFIX))
+        .map((name) => name.slice(GRADIENT_PREFIX.length)),
+    );
+    const outputs: Tensors[] = [];
+    const sums = request.microBatches.length > 1 ? new Map<string, Float32Array>() : undefined;
+    for (const batch of request.microBatches) {
+      const results = await execute(open, feedsOf(open, batch), gradientFetches(open, trainer, produced));
+      outputs.push(plainOutputs(results));
+      if (sums) addGradients(trainer.arena, produced, sums);
+    }
+    if (sums) storeMeanGradients(trainer.arena, sums, request.microBatches.length);
+    const withoutGradient = trainer.arena
+      .tensorsOf(request.activeGroups)
+      .map(({ name }) => name)
+      .filter((name) => !produced.has(name));
+    const { learningRate, activeGroups } = request;
+    const report = trainer.optimizer.step({
+      learningRate,
+      withoutGradient,
+      ...(activeGroups && { activeGroups }),
+    });
+    if (trainer.averageDecay !== undefined) updateMovingAverage(trainer.arena, trainer.averageDecay);
+    return { outputs, ...report };
+  }
+
+  private session(id: number): OpenSession {
+    const open = this.sessions.get(id);
+    if (open) return open;
+    throw new DualrealError({ where: 'engine', expected: 'an open session', got: `number ${id}` });
+  }
+
+  private trainer(id: number): Trainer {
+    const trainer = this.trainers.get(id);
+    if (trainer) return trainer;
+    throw new DualrealError({ where: 'engine', expected: 'an open trainer', got: `number ${id}` });
+  }
+}
+
+type OrtTensors = Record<string, ort.Tensor>;
+
+async function execute(
+  { session, backend }: OpenSession,
+  feeds: OrtTensors,
+  fetches: Record<string, ort.Tensor | null> | undefined,
+): Promise<OrtTensors> {
+  try {
+    return fetches ? await session.run(feeds, fetches) : await session.run(feeds);
+  } catch (cause) {
+    throw engineError('running a session', backend, cause);
+  }
+}
+
+function feedsOf({ session, trainer }: OpenSession, inputs: Tensors): OrtTensors {
+  const feeds: OrtTensors = {};
+  for (const name of session.inputNames) {
+    const given = inputs[name];
+    if (given) feeds[name] = toOrtTensor(given);
+    else if (trainer) {
+      const { shape } = trainer.arena.tensor(name);
+      feeds[name] = toOrtTensor({ dtype: 'f32', shape, data: trainer.arena.parameterOf(name) });
+    } else throw new DualrealError({ where: `input ${name}`, expected: 'a tensor', got: 'none' });
+  }
+  return feeds;
+}
+
+/** Gradients are written straight into the arena; everything else is allocated by onnxruntime. */
+function gradientFetches(
+  { session }: OpenSession,
+  { arena }: Trainer,
+  produced: ReadonlySet<string>,
+): Record<string, ort.Tensor | null> {
+  const fetches: Record<string, ort.Tensor | null> = {};
+  for (const output of session.outputNames) fetches[output] = null;
+  for (const name of produced) {
+    const { shape } = arena.tensor(name);
+    fetches[GRADIENT_PREFIX + name] = toOrtTensor({ dtype: 'f32', shape, data: arena.gradientOf(name) });
+  }
+  return fetches;
+}
+
+function plainOutputs(results: OrtTensors): Tensors {
+  const plain = Object.entries(results).filter(([name]) => !name.startsWith(GRADIENT_PREFIX));
+  return Object.fromEntries(plain.map(([name, tensor]) => [name, fromOrtTensor(tensor)]));
+}
+
+function addGradients(
+  arena: ParameterArena,
+  names: ReadonlySet<string>,
+  sums: Map<string, Float32Array>,
+): void {
+  for (const name of names) {
+    const gradient = arena.gradientOf(name);
+    const sum = sums.get(name);
+    if (!sum) sums.set(name, gradient.slice());
+    else for (let i = 0; i < sum.length; i++) sum[i] += gradient[i];
+  }
+}
+
+function storeMeanGradients(
+  arena: ParameterArena,
+  sums: ReadonlyMap<string, Float32Array>,
+  count: number,
+): void {
+  for (const [name, sum] of sums) {
+    const gradient = arena.gradientOf(name);
+    for (let i = 0; i < sum.length; i++) gradient[i] = sum[i] / count;
+  }
+}

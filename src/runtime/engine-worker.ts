@@ -1,0 +1,32 @@
+import { parentPort } from 'node:worker_threads';
+import { DualrealError } from '../tensor/errors.ts';
+import { EngineHost } from './engine-host.ts';
+import type { Reply, Request } from './protocol.ts';
+
+const host = new EngineHost();
+const port = parentPort!;
+
+// One request at a time: onnxruntime uses all threads for each, and training steps must not interleave.
+let queue: Promise<void> = Promise.resolve();
+
+port.on('message', (request: Request) => {
+  queue = queue.then(async () => port.postMessage(await answer(request)));
+});
+
+async function answer({ id, method, args }: Request): Promise<Reply> {
+  try {
+    const call = host[method] as (...operands: readonly unknown[]) => unknown;
+    return { id, ok: true, value: await call.call(host, ...args) };
+  } catch (error) {
+    if (error instanceof DualrealError) {
+      const { name, where, expected, got, hint, message } = error;
+      return {
+        id,
+        ok: false,
+        error: { name, message, facts: { where, expected, got, ...(hint && { hint }) } },
+      };
+    }
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    return { id, ok: false, error: { name, message } };
+  }
+}

@@ -1,0 +1,18 @@
+export { EngineError } from './engine-error.ts';
+export { GRADIENT_PREFIX, type Tensors, type TrainerState, type TrainStepResult } from './engine-host.ts';
+export * from './optimizer/index.ts';
+export {
+  createRuntime,
+  type Executable,
+  type Runtime,
+  type RuntimeOptions,
+  type Trainer,
+} from './runtime.ts';
+export {
+  compareWeights,
+  type FileRegion,
+  requireWeights,
+  type WeightsMismatch,
+  WeightsMismatchError,
+  type WeightTable,
+} from './weight-table.ts';

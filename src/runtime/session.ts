@@ -1,0 +1,73 @@
+import * as ort from 'onnxruntime-node';
+import type { Backend } from '../graph/onnx-emitter.ts';
+import type { DType } from '../tensor/dtype.ts';
+import type { HostTensor } from '../tensor/host-tensor.ts';
+import { engineError } from './engine-error.ts';
+
+export interface SessionSettings {
+  readonly backend: Backend;
+  /** Compute threads of the session. */
+  readonly threads: number;
+  /** Folder that the external weights' locations are relative to. */
+  readonly externalRoot: string;
+  /**
+   * 'fold': weights may be copied and prepacked for speed. 'mapped': they stay in their file's memory
+   * map and casts run at every use, for models that would not fit otherwise.
+   */
+  readonly weights: 'fold' | 'mapped';
+}
+
+const TO_ORT: Partial<Record<DType, ort.Tensor.Type>> = {
+  f32: 'float32',
+  f64: 'float64',
+  f16: 'float16',
+  i64: 'int64',
+  i32: 'int32',
+  u8: 'uint8',
+  bool: 'bool',
+};
+const FROM_ORT = new Map(Object.entries(TO_ORT).map(([dtype, name]) => [name, dtype as DType]));
+
+export function toOrtTensor({ dtype, shape, data }: HostTensor): ort.Tensor {
+  const type = TO_ORT[dtype];
+  if (!type) throw new TypeError(`onnxruntime cannot be fed ${dtype}`);
+  return new ort.Tensor(type, data as ort.Tensor['data'], shape);
+}
+
+export function fromOrtTensor(tensor: ort.Tensor): HostTensor {
+  return {
+    dtype: FROM_ORT.get(tensor.type)!,
+    shape: tensor.dims,
+    data: tensor.data as HostTensor['data'],
+  };
+}
+
+/** Opens an onnxruntime session with the settings that measured best (docs/performance.md). */
+export async function openSession(
+  model: Uint8Array,
+  settings: SessionSettings,
+): Promise<ort.InferenceSession> {
+  const mapped = settings.weights === 'mapped';
+  const session: Record<string, string> = {
+    model_external_initializers_file_folder_path: settings.externalRoot,
+    ...(mapped && { disable_prepacking: '1' }),
+  };
+  try {
+    return await ort.InferenceSession.create(model, {
+      executionProviders: [settings.backend],
+      graphOptimizationLevel: 'basic',
+      enableMemPattern: false,
+      enableCpuMemArena: true,
+      executionMode: 'sequential',
+      intraOpNumThreads: settings.threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+      extra: {
+        session,
+        ...(mapped && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
+      },
+    });
+  } catch (cause) {
+    throw engineError('opening a session', settings.backend, cause);
+  }
+}
