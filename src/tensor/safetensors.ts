@@ -1,7 +1,8 @@
-import { constants, type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { writeFileAtomic } from './atomic-file.ts';
 import { allocate, bytesOf, viewBytes } from './dtype.ts';
 import { FileFormatError, ShapeError } from './errors.ts';
+import { fileSizeOf, readFully, withFile } from './file-range.ts';
 import type { HostTensor } from './host-tensor.ts';
 import {
   MAX_HEADER_BYTES,
@@ -21,9 +22,6 @@ export interface SafetensorsContents {
   readonly tensors: Map<string, HostTensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }
-
-// Linux reads at most 2^31 − 4096 bytes per call.
-const READ_PIECE_BYTES = 1 << 28;
 
 /**
  * Reads and validates the header of a safetensors file (format: huggingface/safetensors README) without
@@ -145,25 +143,13 @@ function encodeHeader(
   return out;
 }
 
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  const file = await open(path, constants.O_RDONLY);
-  try {
-    return await use(file);
-  } finally {
-    await file.close();
-  }
-}
-
 async function headerOf(file: FileHandle, path: string): Promise<SafetensorsHeader> {
-  const facts = await file.stat();
-  if (!facts.isFile()) {
-    throw new FileFormatError({ where: path, expected: 'a file', got: 'a folder or a device' });
-  }
-  const prefix = new Uint8Array(Math.min(PREFIX_BYTES, facts.size));
+  const sizeBytes = await fileSizeOf(file, path);
+  const prefix = new Uint8Array(Math.min(PREFIX_BYTES, sizeBytes));
   await readFully(file, prefix, 0, path);
-  const json = new Uint8Array(readHeaderLength(prefix, facts.size, path));
+  const json = new Uint8Array(readHeaderLength(prefix, sizeBytes, path));
   await readFully(file, json, PREFIX_BYTES, path);
-  return parseHeader(json, facts.size, path);
+  return parseHeader(json, sizeBytes, path);
 }
 
 async function tensorOf(
@@ -175,21 +161,4 @@ async function tensorOf(
   const data = allocate(dtype, sizeOf(shape));
   await readFully(file, bytesOf(data), byteOffset, placeOf(path, name));
   return { dtype, shape, data };
-}
-
-async function readFully(file: FileHandle, into: Uint8Array, start: number, where: string): Promise<void> {
-  let done = 0;
-  while (done < into.byteLength) {
-    const length = Math.min(READ_PIECE_BYTES, into.byteLength - done);
-    const { bytesRead } = await file.read(into, done, length, start + done);
-    if (bytesRead === 0) {
-      throw new FileFormatError({
-        where,
-        expected: `${into.byteLength} bytes at ${start}`,
-        got: `the end of the file after ${done}`,
-        hint: 'the file changed while it was read',
-      });
-    }
-    done += bytesRead;
-  }
 }
