@@ -36,4 +36,10 @@ describe('viewBytes', () => {
     expect(viewBytes('f32', bytes.subarray(4, 12)).buffer).toBe(bytes.buffer);
     expect(viewBytes('f32', bytes.subarray(1, 9)).buffer).not.toBe(bytes.buffer);
   });
+
+  it('reads unaligned parts of a Node Buffer', () => {
+    const buffer = Buffer.alloc(12);
+    buffer.writeFloatLE(2.5, 1);
+    expect([...viewBytes('f32', buffer.subarray(1, 9))]).toEqual([2.5, 0]);
+  });
 });

@@ -54,7 +54,8 @@ export function allocate<D extends DType>(dtype: D, length: number): DTypeArrays
  */
 export function viewBytes<D extends DType>(dtype: D, bytes: Uint8Array): DTypeArrays[D] {
   const size = DTYPE_SIZE_BYTES[dtype];
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // Not bytes.slice(): on a Node Buffer that is another view of the same, unaligned memory.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return new CONSTRUCTORS[dtype](
     aligned.buffer as ArrayBuffer,
     aligned.byteOffset,
