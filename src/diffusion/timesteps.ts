@@ -9,7 +9,7 @@ function roundHalfEven(value: number): number {
 }
 
 /** Throws {@link SchedulerError} unless `steps` is an integer in 1 … trainTimesteps. */
-export function checkStepCount(steps: number, trainTimesteps: number): void {
+function checkStepCount(steps: number, trainTimesteps: number): void {
   if (Number.isInteger(steps) && steps >= 1 && steps <= trainTimesteps) return;
   throw new SchedulerError({
     where: 'sampling steps',

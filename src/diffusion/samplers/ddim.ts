@@ -4,7 +4,7 @@ import { originalAt, reachedTimestep, requireFinite, samplerTimesteps } from './
 import { requireRunnable, type Sampler } from './sampler.ts';
 
 /** x_s = sample·x_t + original·x0. */
-export interface DdimCoefficients {
+interface DdimCoefficients {
   readonly sample: number;
   readonly original: number;
 }
@@ -13,7 +13,7 @@ export interface DdimCoefficients {
  * DDIM from ᾱ to ᾱ' with η = 0 (Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", equation 12),
  * with ε eliminated: x' = √((1−ᾱ')/(1−ᾱ))·(x − √ᾱ·x0) + √ᾱ'·x0.
  */
-export function ddimCoefficients(alphaCumprod: number, reachedAlphaCumprod: number): DdimCoefficients {
+function ddimCoefficients(alphaCumprod: number, reachedAlphaCumprod: number): DdimCoefficients {
   const sample = Math.sqrt((1 - reachedAlphaCumprod) / (1 - alphaCumprod));
   return { sample, original: Math.sqrt(reachedAlphaCumprod) - Math.sqrt(alphaCumprod) * sample };
 }

@@ -35,7 +35,7 @@ function halfLogSnr(alphaCumprod: number): number {
  *
  * @param alphaCumprodBefore ᾱ of the step before; undefined makes a first-order step.
  */
-export function dpmCoefficients(
+function dpmCoefficients(
   alphaCumprod: number,
   reachedAlphaCumprod: number,
   alphaCumprodBefore: number | undefined,
