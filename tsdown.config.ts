@@ -10,6 +10,8 @@ export default defineConfig({
   platform: 'node',
   target: 'node20',
   fixedExtension: false,
+  // Programs that start as they are, such as src/media/wasm-ffmpeg.mjs.
+  copy: { from: 'src/**/*.mjs', flatten: false },
   dts: true,
   sourcemap: true,
   report: false,

@@ -2,9 +2,14 @@
 // `npm run check -- --without-tests` leaves the unit tests out, for runs that follow with npm test.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { ensureInstall, root } from './ensure-install.mjs';
+
+ensureInstall();
+const scratchFolder = mkdtempSync(join(tmpdir(), 'dualreal-check-'));
 
 /** The longest first, so that the short ones fill the second core meanwhile. */
 const steps = [
@@ -12,7 +17,7 @@ const steps = [
   { name: 'types', command: ['typescript/bin/tsc', '--noEmit'] },
   {
     name: 'build',
-    command: ['tsdown/dist/run.mjs', '--out-dir', '.cache/check-build', '--logLevel', 'warn'],
+    command: ['tsdown/dist/run.mjs', '--out-dir', scratchFolder, '--logLevel', 'warn'],
   },
   { name: 'import direction', command: ['tsx/dist/cli.mjs', 'scripts/import-direction.ts'] },
   { name: 'format and lint', command: ['@biomejs/biome/bin/biome', 'check', '--error-on-warnings'] },
@@ -20,14 +25,17 @@ const steps = [
   { name: 'unused code', command: ['knip/bin/knip.js', '--no-progress'], onlyReports: true },
 ];
 
-ensureInstall();
 const chosen = process.argv.includes('--without-tests')
   ? steps.filter(({ name }) => name !== 'unit tests')
   : steps;
 
 const startedAt = performance.now();
 const waiting = [...chosen];
-await Promise.all([worker(), worker()]);
+try {
+  await Promise.all([worker(), worker()]);
+} finally {
+  rmSync(scratchFolder, { recursive: true, force: true });
+}
 
 console.log(`\n${row('step', 'result', 'seconds')}\n${'-'.repeat(38)}`);
 for (const { name, result, seconds } of chosen) console.log(row(name, result, seconds.toFixed(1)));

@@ -20,7 +20,8 @@ test.each([
   ['re-export', "export * from '../runtime/a.ts';"],
   ['dynamic import', "const a = await import('../runtime/a.ts');"],
   ['type query', "type A = import('../runtime/a.ts').A;"],
-  ['file by URL', "new Worker(new URL('../runtime/a.ts', import.meta.url));"],
+  ['program by URL', "spawn(fileURLToPath(new URL('../runtime/a.mjs', import.meta.url)));"],
+  ['worker by URL', "new Worker(new URL('../runtime/a.ts', import.meta.url));"],
 ])('an import of a later room is caught: %s', (_, text) => {
   expect(messages('graph/value.ts', text)).toEqual(['graph/ imports runtime/, which comes later']);
 });

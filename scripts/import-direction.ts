@@ -81,7 +81,7 @@ function importsOf(text: string): { specifier: string; position: number }[] {
     .preProcessFile(text, true, true)
     .importedFiles.map(({ fileName, pos }) => ({ specifier: fileName, position: pos }));
   const files = [...text.matchAll(/new URL\(\s*['"`]([^'"`]+)['"`]\s*,\s*import\.meta\.url/g)]
-    .filter((match) => /\.[jt]s$/.test(match[1]!))
+    .filter((match) => /\.m?[jt]s$/.test(match[1]!))
     .map((match) => ({ specifier: match[1]!, position: match.index }));
   return [...imports, ...files];
 }
@@ -93,7 +93,7 @@ function roomOf(path: string): string {
 export function checkFolder(folder: string): Violation[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((path) => path.replaceAll('\\', '/'))
-    .filter((path) => /\.(ts|svelte)$/.test(path))
+    .filter((path) => /\.(ts|mjs|svelte)$/.test(path))
     .sort()
     .flatMap((path) => checkFile(path, readFileSync(join(folder, path), 'utf8')));
 }
