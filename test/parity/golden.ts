@@ -174,3 +174,12 @@ function coordinates(index: number, tensor: HostTensor): number[] {
 async function readTensors(path: string): Promise<GoldenTensors> {
   return new GoldenTensors(path, await readSafetensorsFile(path));
 }
+
+/** The absolute tolerance that the folder's README suggests, or `fallback` where it states none. */
+export function statedTolerance(golden: Golden, fallback: number): number {
+  if (!golden.has('README.md')) return fallback;
+  const stated = /Suggested tolerance: abs ([\d.]+e?-?\d*)/.exec(
+    readFileSync(golden.path('README.md'), 'utf8'),
+  );
+  return stated ? Number(stated[1]) : fallback;
+}

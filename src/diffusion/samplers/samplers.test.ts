@@ -171,6 +171,14 @@ describe('noise', () => {
     expect(() => recordedNoise(createSampler('ddim', schedule, 5), [])(0, [1])).toThrow(ShapeError);
   });
 
+  it('still enters the last step where 1000 does not divide by the step count', () => {
+    // 6 steps go 166 apart, so the last one, from 166, ends at t = 0 and not beyond it.
+    const six = createSampler('dpm', schedule, 6);
+    expect(six.timesteps.map((_, step) => six.noiseDraws(step))).toEqual([1, 2, 2, 2, 2, 2]);
+    const thirty = createSampler('dpm', schedule, 30);
+    expect(thirty.noiseDraws(29)).toBe(1);
+  });
+
   it('must have the shape of the sample', () => {
     const start = dpm.initialState(initialNoise(1, [2]));
     expect(() => dpm.step(start, zeros('f32', [2]), () => zeros('f32', [3]))).toThrow(/noise of dpm step 0/);
