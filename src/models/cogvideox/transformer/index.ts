@@ -1,0 +1,9 @@
+export {
+  parseTransformerConfig,
+  type TransformerConfig,
+  transformerConfigJson,
+  UnsupportedConfigError,
+} from './config.ts';
+export type { BlockSite, Probe, TransformerHooks } from './hooks.ts';
+export { cogVideoXTransformer, type TransformerInputs, type TransformerOptions, tokenGrid } from './model.ts';
+export { cropRegion, nominalBaseGrid, rotaryTables, sincosTable, type TokenGrid } from './positions.ts';
