@@ -1,13 +1,13 @@
 import { type HostTensor, hostTensor } from '../tensor/host-tensor.ts';
 import { decodeStream, emptyRange, tooMuch } from './decode-stream.ts';
-import { limitsOf, MediaError, type MediaOptions } from './errors.ts';
+import { limitsOf, MediaError } from './errors.ts';
 import { type ImageFormat, sniffFile } from './file-kind.ts';
-import { decodePages, decodePicture, probePicture } from './picture.ts';
+import { decodePages, decodePicture, type PictureOptions, probePicture } from './picture.ts';
 import { asBatch } from './preprocess.ts';
 import { checkFrameCount, factsOfPicture } from './probe.ts';
 import { resize, type Size } from './resize.ts';
 
-export interface DecodeOptions extends MediaOptions {
+export interface DecodeOptions extends PictureOptions {
   /** First frame taken; default 0. */
   readonly startFrame?: number;
   /** Frames taken at most; default all. Decoding stops there. */

@@ -4,6 +4,14 @@ import { type HostTensor, hostTensor } from '../tensor/host-tensor.ts';
 import { limitsOf, MediaError, type MediaOptions } from './errors.ts';
 import type { ImageFormat } from './file-kind.ts';
 
+export interface PictureOptions extends MediaOptions {
+  /**
+   * An embedded colour profile is ignored (the numbers are taken as they are, as Pillow and so all of the
+   * upstream tools do) or applied (converted to sRGB). Default `ignore`.
+   */
+  readonly colourProfile?: 'ignore' | 'apply';
+}
+
 /** Facts of an image file (png, jpg, webp, gif), from its header and, for animations, its page list. */
 export interface PictureFacts {
   readonly format: ImageFormat;
@@ -25,7 +33,7 @@ const SMALLEST_DELAY_MS = 20;
 export async function probePicture(
   path: string,
   format: ImageFormat,
-  options: MediaOptions = {},
+  options: PictureOptions = {},
 ): Promise<PictureFacts> {
   const metadata = await guarded(path, options, () =>
     sharp(path, { limitInputPixels: limitsOf(options).maxPixels, animated: false }).metadata(),
@@ -42,6 +50,12 @@ export async function probePicture(
     const { isOpaque } = await guarded(path, options, () => sharp(path).stats());
     if (!isOpaque) notes.push('transparent parts are shown on white');
   }
+  if (metadata.icc && !isStandardProfile(metadata.icc)) {
+    const applied = options.colourProfile === 'apply';
+    notes.push(
+      applied ? 'converted to sRGB by its colour profile' : 'its colour profile is not sRGB and is ignored',
+    );
+  }
   return {
     format,
     width: sideways ? pageHeight : metadata.width,
@@ -53,7 +67,7 @@ export async function probePicture(
 }
 
 /** Decodes an image file's first page: sRGB, upright, on white. u8 [H, W, 3]. */
-export async function decodePicture(path: string, options: MediaOptions = {}): Promise<HostTensor<'u8'>> {
+export async function decodePicture(path: string, options: PictureOptions = {}): Promise<HostTensor<'u8'>> {
   const { data, info } = await guarded(path, options, () => rgbOf(path, options, {}));
   return hostTensor('u8', [info.height, info.width, 3], bytes(data));
 }
@@ -63,7 +77,7 @@ export async function decodePages(
   path: string,
   start: number,
   count: number,
-  options: MediaOptions = {},
+  options: PictureOptions = {},
 ): Promise<HostTensor<'u8'>> {
   const { data, info } = await guarded(path, options, () =>
     rgbOf(path, options, { page: start, pages: count }),
@@ -72,11 +86,12 @@ export async function decodePages(
   return hostTensor('u8', [count, height, info.width, 3], bytes(data));
 }
 
-function rgbOf(path: string, options: MediaOptions, pages: { page?: number; pages?: number }) {
+function rgbOf(path: string, options: PictureOptions, pages: { page?: number; pages?: number }) {
   const { maxPixels } = limitsOf(options);
   const image = sharp(path, {
     limitInputPixels: maxPixels * (pages.pages ?? 1),
     failOn: 'truncated',
+    ignoreIcc: options.colourProfile !== 'apply',
     sequentialRead: true,
     ...pages,
   });
@@ -91,6 +106,11 @@ function rgbOf(path: string, options: MediaOptions, pages: { page?: number; page
 
 function bytes(data: Buffer): Uint8Array<ArrayBuffer> {
   return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}
+
+/** Whether an ICC profile calls itself sRGB, in either text encoding that profiles use. */
+function isStandardProfile(profile: Buffer): boolean {
+  return profile.includes('sRGB') || profile.includes(Buffer.from('sRGB', 'utf16le').swap16());
 }
 
 function pageDelays(delays: readonly number[] | undefined, pageCount: number): number[] {

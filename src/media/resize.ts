@@ -132,8 +132,8 @@ function resizeRows(
   taps: Taps,
 ): void {
   for (let x = 0; x < toWidth; x++) {
-    const { [x]: begin } = taps.first;
-    const { [x]: count } = taps.count;
+    const begin = taps.first[x];
+    const count = taps.count[x];
     const weightBase = x * taps.stride;
     for (let y = 0; y < height; y++) {
       let from = (y * width + begin) * 3;
@@ -142,9 +142,9 @@ function resizeRows(
       let blue = HALF;
       for (let tap = 0; tap < count; tap++) {
         const weight = taps.weights[weightBase + tap];
-        red += source[from] * weight;
-        green += source[from + 1] * weight;
-        blue += source[from + 2] * weight;
+        red += Math.imul(source[from], weight);
+        green += Math.imul(source[from + 1], weight);
+        blue += Math.imul(source[from + 2], weight);
         from += 3;
       }
       const to = (y * toWidth + x) * 3;
@@ -163,15 +163,17 @@ function resizeColumns(
   toHeight: number,
   taps: Taps,
 ): void {
-  const sums = new Int32Array(rowBytes);
   for (let y = 0; y < toHeight; y++) {
-    sums.fill(HALF);
-    for (let tap = 0; tap < taps.count[y]; tap++) {
-      const weight = taps.weights[y * taps.stride + tap];
-      const from = (taps.first[y] + tap) * rowBytes;
-      for (let i = 0; i < rowBytes; i++) sums[i] += source[from + i] * weight;
-    }
+    const count = taps.count[y];
+    const weights = taps.weights.subarray(y * taps.stride, y * taps.stride + count);
+    const top = taps.first[y] * rowBytes;
     const to = y * rowBytes;
-    for (let i = 0; i < rowBytes; i++) target[to + i] = toByte(sums[i]);
+    for (let i = 0; i < rowBytes; i++) {
+      let sum = HALF;
+      for (let tap = 0, from = top + i; tap < count; tap++, from += rowBytes) {
+        sum += Math.imul(source[from], weights[tap]);
+      }
+      target[to + i] = toByte(sum);
+    }
   }
 }
