@@ -34,7 +34,9 @@ export async function decodeStream(path: string, options: DecodeOptions): Promis
     codec: stream.codec,
     durationS: timing.durationS,
     frameCount: (options.startFrame ?? 0) + count,
-    complete: count < (options.maxFrames ?? Number.POSITIVE_INFINITY),
+    complete:
+      count < (options.maxFrames ?? Number.POSITIVE_INFINITY) &&
+      timing.durationS <= (options.maxDurationS ?? Number.POSITIVE_INFINITY),
     notes: [],
     complaints,
   };
@@ -82,13 +84,13 @@ async function decodeFrames(path: string, options: DecodeOptions, limits: MediaL
 }
 
 function filterGraph(options: DecodeOptions): string {
-  const start = options.startFrame ?? 0;
-  const filters: string[] = [];
-  if (start > 0 || options.maxFrames !== undefined) {
-    const end = options.maxFrames === undefined ? '' : `:end_frame=${start + options.maxFrames}`;
-    filters.push(`trim=start_frame=${start}${end}`);
-  }
-  if (options.size) filters.push(`scale=${options.size.width}:${options.size.height}:flags=bicubic`);
+  const { startFrame = 0, maxFrames, maxDurationS, size } = options;
+  const trims: string[] = [];
+  if (startFrame > 0) trims.push(`start_frame=${startFrame}`);
+  if (maxFrames !== undefined) trims.push(`end_frame=${startFrame + maxFrames}`);
+  if (maxDurationS !== undefined) trims.push(`duration=${maxDurationS.toFixed(6)}`);
+  const filters = trims.length > 0 ? [`trim=${trims.join(':')}`] : [];
+  if (size) filters.push(`scale=${size.width}:${size.height}:flags=bicubic`);
   filters.push('format=rgb24', 'settb=AVTB', 'split[frames][facts]');
   return `[0:V:0]${filters.join(',')}`;
 }

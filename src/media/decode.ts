@@ -12,6 +12,8 @@ export interface DecodeOptions extends PictureOptions {
   readonly startFrame?: number;
   /** Frames taken at most; default all. Decoding stops there. */
   readonly maxFrames?: number;
+  /** Seconds taken at most, from the first frame taken; default all. Decoding stops there. */
+  readonly maxDurationS?: number;
   /**
    * Videos are scaled by the decoder to exactly this size (swscale bicubic, aspect not kept), as the official
    * loader has its decoder do; image files by {@link resize}, bicubic. Without it frames have the file's size.
@@ -68,7 +70,7 @@ export interface DecodedPhoto {
 /** Decodes a photo: an image file, or a video with exactly one frame. A clip is refused. */
 export async function decodePhoto(
   path: string,
-  options: Omit<DecodeOptions, 'startFrame' | 'maxFrames'> = {},
+  options: Omit<DecodeOptions, 'startFrame' | 'maxFrames' | 'maxDurationS'> = {},
 ): Promise<DecodedPhoto> {
   const { frames, width, height, codec, notes } = await decodeVideo(path, { ...options, maxFrames: 2 });
   if (frames.shape[0] !== 1) {
@@ -90,7 +92,10 @@ async function decodeImageFile(
   const picture = await probePicture(path, format, options);
   const facts = factsOfPicture(path, picture);
   const start = options.startFrame ?? 0;
-  const count = Math.min(options.maxFrames ?? picture.pageCount, picture.pageCount - start);
+  const count = Math.min(
+    options.maxFrames ?? Number.POSITIVE_INFINITY,
+    pagesWithin(picture.delaysMs.slice(start), options.maxDurationS) ?? picture.pageCount - start,
+  );
   if (count < 1) throw emptyRange(path, options, []);
   checkFrameCount(path, count, limits);
   if (count * facts.width * facts.height * 3 > limits.maxDecodedBytes) throw tooMuch(path, limits);
@@ -122,13 +127,26 @@ async function decodeImageFile(
   };
 }
 
-function checkRange(path: string, { startFrame = 0, maxFrames = 1 }: DecodeOptions): void {
-  if (Number.isInteger(startFrame) && startFrame >= 0 && Number.isInteger(maxFrames) && maxFrames >= 1)
-    return;
+/** How many pages begin before `maxDurationS` has passed. */
+function pagesWithin(delaysMs: readonly number[], maxDurationS: number | undefined): number | undefined {
+  if (maxDurationS === undefined || delaysMs.length === 0) return undefined;
+  let shownMs = 0;
+  return delaysMs.filter((delayMs) => {
+    const begins = shownMs < maxDurationS * 1000;
+    shownMs += delayMs;
+    return begins;
+  }).length;
+}
+
+function checkRange(path: string, options: DecodeOptions): void {
+  const { startFrame = 0, maxFrames = 1, maxDurationS = 1 } = options;
+  const whole = Number.isInteger(startFrame) && Number.isInteger(maxFrames);
+  if (whole && startFrame >= 0 && maxFrames >= 1 && maxDurationS > 0) return;
   throw new MediaError({
     where: path,
-    expected: 'startFrame of at least 0 and maxFrames of at least 1, whole numbers',
-    got: `${startFrame} and ${maxFrames}`,
+    expected:
+      'a whole startFrame of at least 0, a whole maxFrames of at least 1, and a positive maxDurationS',
+    got: `${startFrame}, ${maxFrames} and ${maxDurationS}`,
   });
 }
 

@@ -38,7 +38,8 @@ function resampled(timesS: readonly number[], fps: number, targetFps: number, ma
       got: String(targetFps),
     });
   }
-  if (timesS.length === 0) return [];
+  // One frame is a photo: it has no motion to sample.
+  if (timesS.length < 2) return timesS.map(() => 0);
   const endS = timesS[timesS.length - 1] + 1 / fps;
   const indices: number[] = [];
   let index = 0;
@@ -50,10 +51,4 @@ function resampled(timesS: readonly number[], fps: number, targetFps: number, ma
     indices.push(index);
   }
   return indices;
-}
-
-/** How many source frames {@link selectFrames} can need; decoding more is waste. */
-export function framesNeeded(fps: number, selection: FrameSelection): number {
-  if (selection.fps === 'native') return selection.maxFrames;
-  return Math.ceil((selection.maxFrames * fps) / selection.fps) + 2;
 }
