@@ -38,7 +38,8 @@ export function transformerBlock(
   const second = adaptiveNorm(scope.at('norm2'), middle, context);
   const transformed = feedForward(scope.at('ff'), second.normalized, context.config);
   const forward = hooks.afterFeedForward?.(site, transformed, second.normalized) ?? transformed;
-  const out = g.add(middle, gated(forward, second.gate, factors));
+  const through = g.add(middle, gated(forward, second.gate, factors));
+  const out = hooks.afterBlock?.(site, through, x) ?? through;
   probeStreams(`block.${site.block}`, out, site, probe);
   return out;
 }

@@ -18,6 +18,8 @@ export interface TransformerHooks {
   afterAttention?(site: BlockSite, output: Value, normalized: Value): Value;
   /** Feed-forward output before its gate, and the modulated input that it saw. */
   afterFeedForward?(site: BlockSite, output: Value, normalized: Value): Value;
+  /** The block's output, and its input. */
+  afterBlock?(site: BlockSite, output: Value, input: Value): Value;
   /** Result of a linear layer of attention (`attn1.to_q`, …, `attn1.to_out.0`), and its input. */
   afterProjection?(path: string, output: Value, operand: Value): Value;
 }

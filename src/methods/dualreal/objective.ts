@@ -1,0 +1,102 @@
+import type { Value } from '../../graph/index.ts';
+import * as g from '../../graph/index.ts';
+import {
+  cogVideoXTransformer,
+  type TransformerConfig,
+  type TransformerOptions,
+} from '../../models/cogvideox/transformer/index.ts';
+import { Parameters } from '../../nn/parameters.ts';
+import { GRADIENT_PREFIX } from '../../runtime/index.ts';
+import { type Injection, type InjectionRequest, injectDualReal } from './inject.ts';
+import { type ParameterGroup, parameterGroup } from './names.ts';
+import type { DualRealOptions } from './options.ts';
+
+/** Extents of one batch of a phase. */
+export interface BatchShape {
+  readonly batch: number;
+  readonly latentFrames: number;
+  readonly latentHeight: number;
+  readonly latentWidth: number;
+  readonly textTokens: number;
+  /** Whether the motion condition is given. */
+  readonly conditioned: boolean;
+}
+
+export type TraceOptions = Omit<TransformerOptions, 'hooks'> &
+  Pick<InjectionRequest, 'dimensions' | 'shares'>;
+
+export interface DualRealModel {
+  readonly parameters: Parameters;
+  readonly injection: Injection;
+  /** Predicted velocity [B, f, C, h, w]. */
+  readonly output: Value;
+}
+
+/**
+ * Traces the transformer with both adapters over the inputs `latents` [B, f, C, h, w], `text` [B, S, E],
+ * `timestep` [B] and, where conditioned, `condition` [B, 1, conditionDim]. Adapters and controller are
+ * trainable inputs, the base model's parameters weights.
+ */
+export function traceDualReal(
+  config: TransformerConfig,
+  options: DualRealOptions,
+  shape: BatchShape,
+  extra: TraceOptions = {},
+): DualRealModel {
+  const parameters = new Parameters((path) => parameterGroup(path) !== undefined);
+  const { batch, latentFrames, latentHeight, latentWidth, textTokens } = shape;
+  const { dimensions, shares, ...transformerOptions } = extra;
+  const injection = injectDualReal({
+    options,
+    blocks: config.blocks,
+    batch,
+    scope: parameters.root,
+    ...(shape.conditioned && { condition: g.input('condition', [batch, 1, options.conditionDim]) }),
+    ...(dimensions && { dimensions }),
+    ...(shares && { shares }),
+    ...(extra.probe && { probe: extra.probe }),
+  });
+  const output = cogVideoXTransformer(
+    config,
+    parameters.root,
+    {
+      latents: g.input('latents', [batch, latentFrames, config.latentChannels, latentHeight, latentWidth]),
+      text: g.input('text', [batch, textTokens, config.textDim]),
+      timestep: g.input('timestep', [batch]),
+    },
+    { ...transformerOptions, hooks: injection.hooks },
+  );
+  return { parameters, injection, output };
+}
+
+/**
+ * The training program of one phase: input `target` is the velocity √ᾱ·ε − √(1−ᾱ)·x₀; outputs are `loss`,
+ * `identityWeights` [B, n] and one gradient for every parameter of `learning` that the loss depends on.
+ *
+ * The release turns the predicted velocity into x₀ and weights its squared error by 1/(1−ᾱ); that is
+ * exactly the plain squared error of the velocity, which is what is computed here.
+ */
+export function dualRealObjective(
+  config: TransformerConfig,
+  options: DualRealOptions,
+  shape: BatchShape,
+  learning: readonly ParameterGroup[],
+  extra: TraceOptions = {},
+): g.Program {
+  const { parameters, injection, output } = traceDualReal(config, options, shape, extra);
+  const loss = g.mean(g.square(g.sub(output, g.input('target', output.shape))));
+  const learned = [...parameters.declared].filter(([path]) => {
+    const group = parameterGroup(path);
+    return group !== undefined && learning.includes(group);
+  });
+  const gradients = g.gradients(
+    loss,
+    learned.map(([, { value }]) => value),
+  );
+  const outputs: Record<string, Value> = { loss, identityWeights: injection.identityWeights() };
+  for (const [i, [path]] of learned.entries()) {
+    const gradient = gradients[i];
+    if (gradient) outputs[GRADIENT_PREFIX + path] = gradient;
+  }
+  return g.program(`dualreal-${learning.join('-')}`, outputs);
+}
