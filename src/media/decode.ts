@@ -52,7 +52,8 @@ export async function decodeVideo(path: string, options: DecodeOptions = {}): Pr
   const format = await sniffFile(path);
   if (format !== 'video') return decodeImageFile(path, format, options);
   const video = await decodeStream(path, options);
-  if (!options.acceptDamage && video.complaints.length > 0) throw damaged(path, video.complaints);
+  const damage = video.complaints.filter((line) => !HARMLESS.test(line));
+  if (!options.acceptDamage && damage.length > 0) throw damaged(path, damage);
   return video;
 }
 
@@ -149,6 +150,9 @@ function checkRange(path: string, options: DecodeOptions): void {
     got: `${startFrame}, ${maxFrames} and ${maxDurationS}`,
   });
 }
+
+// About times and bookkeeping, said of intact files too; pixels are not concerned.
+const HARMLESS = /non monotonically increasing dts|mmco: unref short failure/;
 
 function damaged(path: string, complaints: readonly string[]): MediaError {
   return new MediaError({

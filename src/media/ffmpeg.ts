@@ -28,9 +28,11 @@ export interface FfmpegOutcome {
 const STDERR_TAIL_BYTES = 16_384;
 const MAX_COMPLAINTS = 20;
 
-/** Input containers that may be opened. Play lists, image sequences and scripts, which name other files, are not among them. */
-export const INPUT_FORMATS =
-  'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,ivf,yuv4mpegpipe,rawvideo';
+/**
+ * Input containers that may be opened. Play lists, image sequences and scripts, which name other files, are not
+ * among them, nor are raw streams, which have no times.
+ */
+const INPUT_FORMATS = 'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,ivf,yuv4mpegpipe';
 
 /** The guards that stand before every `-i` of a file somebody else made. */
 export function guardedInput(path: string, limits: MediaLimits): string[] {
@@ -161,8 +163,8 @@ function meaningfulLines(stderr: string): string[] {
 }
 
 const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/moov atom not found/, 'a file that was cut off or never finished (its index, the moov atom, is missing)'],
-  [/Format not on whitelist/, 'a format that is not a video, or one that refers to other files'],
+  [/moov atom not found/, 'no video index (moov atom): cut off, never finished, or not a video at all'],
+  [/Format not on whitelist/, 'a format that is not a video file, or one that refers to other files'],
   [/matches no streams|does not contain any stream/, 'no video stream'],
   [
     /Picture size \d+x\d+ is invalid|exceeds specified max pixel count/,

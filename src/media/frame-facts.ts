@@ -81,16 +81,28 @@ export function timingOf(frames: readonly FrameFact[]): Timing {
     const durationS = (last?.durationS ?? 0) > 0 ? last.durationS : 1;
     return { fps: rounded(times.length / durationS), durationS, variableFrameRate: false };
   }
-  const stepS = spanS / (times.length - 1);
+  const fps = namedRate(times.length - 1, spanS);
+  const stepS = 1 / fps;
   const uneven = times.some((time, i) => i > 0 && Math.abs(time - times[i - 1] - stepS) > stepS / 4);
   return {
-    fps: rounded(1 / stepS),
-    durationS: spanS + (last.durationS > 0 ? last.durationS : stepS),
+    fps: rounded(fps),
+    durationS: Math.round((spanS + (last.durationS > 0 ? last.durationS : stepS)) * 1e6) / 1e6,
     variableFrameRate: uneven,
   };
 }
 
-/** To a thousandth: container clocks of whole milliseconds say no more. */
+const COMMON_RATES = [24_000 / 1001, 24, 25, 30_000 / 1001, 30, 48, 50, 60_000 / 1001, 60];
+// Matroska and WebM keep whole milliseconds, so that a span is off by at most one.
+const CLOCK_STEP_S = 0.001;
+
+/** Steps per second; a common rate where the clock cannot tell it from the measured one. */
+function namedRate(steps: number, spanS: number): number {
+  const distance = (rate: number) => Math.abs(steps / rate - spanS);
+  const nearest = COMMON_RATES.reduce((best, rate) => (distance(rate) < distance(best) ? rate : best));
+  return distance(nearest) <= CLOCK_STEP_S ? nearest : steps / spanS;
+}
+
+/** To a thousandth, for people to read. */
 function rounded(fps: number): number {
   return Math.round(fps * 1000) / 1000;
 }
