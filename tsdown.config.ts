@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsdown';
 
 export default defineConfig({
-  entry: ['src/**/*.ts', '!src/**/*.test.ts', '!src/studio/web/**'],
+  entry: ['src/**/*.ts', '!src/**/*.test.ts', '!src/**/*.cases.ts', '!src/studio/web/**'],
   // One output file per source file, under the same path: workers and data files are found by
   // `new URL('./name.js', import.meta.url)`, and a stack trace names the source's room.
   unbundle: true,

@@ -1,10 +1,11 @@
+import { sizeOf } from '../tensor/shape.ts';
 import { barrier } from './ops/elementwise.ts';
 import { applyAll, isLeaf, type Node, type Value, withRegion } from './value.ts';
 
 /**
  * Gradient checkpointing (Chen et al., "Training deep nets with sublinear memory cost", 2016): values
- * traced inside `trace` are not kept for the backward pass but computed again when it reaches them.
- * Regions must not nest.
+ * traced inside `trace` are not kept for the backward pass but computed again when it reaches them. A
+ * checkpoint inside another one is part of it.
  */
 export function checkpoint<T>(trace: () => T): T {
   return withRegion({}, trace);
@@ -19,41 +20,60 @@ type Operands = Pick<Node, 'inputs' | 'outputs'>;
  * it, common-subexpression elimination would merge the copy with the original and keep it alive).
  */
 export function recompute(): (node: Node, incoming: readonly (Value | undefined)[]) => Operands {
-  const triggers = new Map<object, Value>();
-  const copies = new Map<Value, Value>();
-
-  const copyOf = (value: Value, region: object, trigger: Value): Value => {
-    const known = copies.get(value);
-    if (known) return known;
-    if (value.node.region !== region) {
-      const entering = isLeaf(value.node) || value.dtype !== 'f32' ? value : barrier(value, trigger);
-      copies.set(value, entering);
-      return entering;
-    }
-    const inputs = value.node.inputs.map((operand) => copyOf(operand, region, trigger));
-    const outputs = applyAll(value.node.op, inputs, value.node.attributes);
-    for (const [i, original] of value.node.outputs.entries()) copies.set(original, outputs[i]);
-    return outputs[value.index];
-  };
-
-  let currentRegion: object | undefined;
+  const replays = new Map<object, Replay>();
   return (node, incoming) => {
     const { region } = node;
     if (!region) return node;
-    if (region !== currentRegion) {
-      // Another region's copies of shared entering values hang on another trigger.
-      copies.clear();
-      currentRegion = region;
+    let replay = replays.get(region);
+    if (!replay) {
+      replay = new Replay(region, incoming.find((gradient) => gradient !== undefined)!);
+      replays.set(region, replay);
     }
-    let trigger = triggers.get(region);
-    if (!trigger) {
-      trigger = incoming.find((gradient) => gradient !== undefined)!;
-      triggers.set(region, trigger);
-    }
-    const late = trigger;
     return {
-      inputs: node.inputs.map((operand) => copyOf(operand, region, late)),
-      outputs: node.outputs.map((output) => copyOf(output, region, late)),
+      inputs: node.inputs.map((x) => replay.copyOf(x)),
+      outputs: node.outputs.map((x) => replay.copyOf(x)),
     };
   };
+}
+
+/** The second run of one region's forward computation. */
+class Replay {
+  private readonly region: object;
+  private readonly trigger: Value;
+  private readonly copies = new Map<Value, Value>();
+
+  constructor(region: object, trigger: Value) {
+    this.region = region;
+    this.trigger = trigger;
+  }
+
+  copyOf(value: Value): Value {
+    let copy = this.copies.get(value);
+    if (!copy) {
+      if (isLeaf(value.node)) copy = value;
+      else if (value.node.region === this.region) copy = this.replayed(value);
+      else copy = value.dtype === 'f32' ? barrier(value, this.trigger) : value;
+      this.copies.set(value, copy);
+    }
+    return copy;
+  }
+
+  private replayed({ node, index }: Value): Value {
+    const inputs = node.inputs.map((operand) => this.copyOf(operand));
+    const delayed = inputs.some((copy, i) => copy !== node.inputs[i]) ? inputs : this.heldBack(node);
+    const outputs = delayed ? applyAll(node.op, delayed, node.attributes) : node.outputs;
+    for (const [i, original] of node.outputs.entries()) this.copies.set(original, outputs[i]);
+    return outputs[index];
+  }
+
+  /**
+   * Operands for a node that would otherwise be computed from leaves alone: the smallest is held back. None
+   * where that costs more than keeping the result, as for a look-up in a large table.
+   */
+  private heldBack({ inputs, outputs }: Node): Value[] | undefined {
+    const sizes = inputs.map((operand) => (operand.dtype === 'f32' ? sizeOf(operand.shape) : Infinity));
+    const smallest = Math.min(...sizes);
+    if (smallest > sizeOf(outputs[0].shape)) return undefined;
+    return inputs.with(sizes.indexOf(smallest), barrier(inputs[sizes.indexOf(smallest)], this.trigger));
+  }
 }

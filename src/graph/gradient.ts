@@ -5,10 +5,7 @@ import { recompute } from './checkpoint.ts';
 import { add } from './ops/elementwise.ts';
 import { type GemmAttributes, gemm, gemmOp } from './ops/matrix.ts';
 import { reshape } from './ops/shape.ts';
-import { constant, type Node, type Value } from './value.ts';
-
-/** A value was to be differentiated through an op that has no backward rule. */
-export class NotDifferentiableError extends DualrealError {}
+import { constant, type Node, NotDifferentiableError, tracePosition, type Value } from './value.ts';
 
 /**
  * Reverse-mode gradients of a scalar `loss` for each of `targets`, as new graph values. Only nodes that
@@ -36,6 +33,7 @@ export function gradients(loss: Value, targets: readonly Value[]): (Value | unde
       });
     }
     const source = replay(node, incoming);
+    const before = tracePosition();
     const contributions = node.op.backward({
       inputs: source.inputs,
       outputs: source.outputs,
@@ -46,8 +44,8 @@ export function gradients(loss: Value, targets: readonly Value[]): (Value | unde
     for (const [i, contribution] of contributions.entries()) {
       if (!contribution || !needs[i]) continue;
       const operand = node.inputs[i];
-      const before = pending.get(operand);
-      pending.set(operand, before ? accumulate(before, contribution) : contribution);
+      const sum = pending.get(operand);
+      pending.set(operand, sum ? accumulate(sum, contribution, before) : contribution);
     }
   }
   return targets.map((target) => pending.get(target));
@@ -74,16 +72,19 @@ function nodesThatDependOn(end: Node, targets: ReadonlySet<Node>): Set<Node> {
   return dependent;
 }
 
-/** before + contribution; a fresh matrix product takes `before` as its addend, which saves a pass. */
-function accumulate(before: Value, contribution: Value): Value {
+/**
+ * sum + contribution. A matrix product that nobody else can have seen, because its node is not older than
+ * `fresh`, takes `sum` as its addend, which saves a pass.
+ */
+function accumulate(sum: Value, contribution: Value, fresh: number): Value {
   const behindReshape = contribution.node.op.name === 'reshape' ? contribution.node.inputs[0] : contribution;
   const { node } = behindReshape;
-  if (node.op !== gemmOp || node.inputs.length !== 2) return add(before, contribution);
+  if (node.op !== gemmOp || node.inputs.length !== 2 || node.id < fresh) return add(sum, contribution);
   const product = gemm(
     node.inputs[0],
     node.inputs[1],
     node.attributes as GemmAttributes,
-    reshape(before, behindReshape.shape),
+    reshape(sum, behindReshape.shape),
   );
   return reshape(product, contribution.shape);
 }

@@ -1,5 +1,5 @@
 import type { DType } from '../tensor/dtype.ts';
-import { ShapeError } from '../tensor/errors.ts';
+import { DualrealError, ShapeError } from '../tensor/errors.ts';
 import { floats, type HostTensor } from '../tensor/host-tensor.ts';
 import { formatShape, type Shape } from '../tensor/shape.ts';
 import type { OnnxEmitter } from './onnx-emitter.ts';
@@ -72,12 +72,18 @@ export function allOps(): readonly Op[] {
 }
 
 let nextId = 0;
+
+/** The id that the next node will get; nodes with smaller ids exist already. */
+export function tracePosition(): number {
+  return nextId;
+}
+
 let currentRegion: object | undefined;
 
-/** Runs `trace` with every node it creates marked as part of `region`. */
-export function withRegion<T>(region: object | undefined, trace: () => T): T {
+/** Runs `trace` with every node it creates marked as part of `region`, or of the region around it. */
+export function withRegion<T>(region: object, trace: () => T): T {
   const outer = currentRegion;
-  currentRegion = region;
+  currentRegion = outer ?? region;
   try {
     return trace();
   } finally {
@@ -154,9 +160,18 @@ export function isLeaf(node: Node): boolean {
   return node.op === inputOp || node.op === weightOp || node.op === constantOp;
 }
 
-/** Throws {@link ShapeError} unless `condition` holds. */
-export function requireShape(condition: boolean, op: string, expected: string, ...got: ValueType[]): void {
+/** A value was to be differentiated through something that has no backward rule. */
+export class NotDifferentiableError extends DualrealError {}
+
+/** Throws {@link ShapeError} unless `condition` holds. Operands that were not given are undefined. */
+export function requireShape(
+  condition: boolean,
+  op: string,
+  expected: string,
+  ...operands: (ValueType | undefined)[]
+): void {
   if (condition) return;
+  const got = operands.filter((type) => type !== undefined);
   const types = got.map((type) => `${type.dtype}${formatShape(type.shape)}`).join(', ');
   throw new ShapeError({ where: `op ${op}`, expected, got: types });
 }

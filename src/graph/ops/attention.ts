@@ -1,7 +1,8 @@
-import { apply, applyAll, defineOp, requireShape, type Value } from '../value.ts';
-import { mul, neg, sub } from './elementwise.ts';
+import { broadcastShapes, formatShape, sameShape } from '../../tensor/shape.ts';
+import { apply, applyAll, defineOp, NotDifferentiableError, requireShape, type Value } from '../value.ts';
+import { add, mul, neg, sub } from './elementwise.ts';
 import { emitMatmul, matmul } from './matrix.ts';
-import { sum } from './reduce.ts';
+import { sum, sumTo } from './reduce.ts';
 import { transposeLast } from './shape.ts';
 
 const FROM_KEYS = { transposeA: false, transposeB: true };
@@ -9,34 +10,34 @@ const FROM_KEYS = { transposeA: false, transposeB: true };
 const attentionOp = defineOp<{ scale: number }>({
   name: 'attention',
   infer: ([q, k, v, bias]) => {
-    const [rank, tokens, keys] = [q.shape.length, q.shape.at(-2)!, k.shape.at(-2)!];
     const fits =
-      rank === 4 &&
-      k.shape.length === 4 &&
+      [q, k, v].every(
+        ({ shape }) => shape.length === 4 && sameShape(shape.slice(0, 2), q.shape.slice(0, 2)),
+      ) &&
       q.shape[3] === k.shape[3] &&
-      v.shape[2] === keys &&
-      q.shape[1] === k.shape[1];
-    requireShape(fits, 'attention', 'q [B, H, N, d], k and v [B, H, M, d]', q, k, v);
-    requireShape(!bias || bias.shape.length === 4, 'attention', 'a bias [B|1, H|1, N, M]', q, k, v);
-    const leading = q.shape.slice(0, 2);
+      v.shape[2] === k.shape[2];
+    requireShape(fits, 'attention', 'q [B, H, N, d], k [B, H, M, d] and v [B, H, M, e]', q, k, v);
+    const scores = [...q.shape.slice(0, 3), k.shape[2]];
+    const biasFits = !bias || sameShape(broadcastShapes(bias.shape, scores, 'op attention'), scores);
+    requireShape(biasFits, 'attention', `a bias that broadcasts to ${formatShape(scores)}`, bias);
     return [
-      { dtype: q.dtype, shape: [...leading, tokens, v.shape[3]] },
-      { dtype: q.dtype, shape: [...leading, tokens, keys] },
+      { dtype: q.dtype, shape: [...q.shape.slice(0, 3), v.shape[3]] },
+      { dtype: q.dtype, shape: scores },
     ];
   },
   backward: ({ inputs: [q, k, v, bias], outputs: [o, p], gradients, attributes: { scale }, needs }) => {
-    const dO = gradients[0]!;
+    const [dO, dWeights] = gradients;
+    const fromOutput = dO && matmul(dO, v, FROM_KEYS);
+    const dP = fromOutput && dWeights ? add(fromOutput, dWeights) : (fromOutput ?? dWeights!);
     // With O = P·V, the softmax rule's row sum of dP∘P equals the much cheaper row sum of dO∘O.
-    const rowSum = sum(mul(dO, o), [-1], true); // [B, H, N, 1]
-    const dP = matmul(dO, v, FROM_KEYS);
+    const rowSum = sum(dWeights ? mul(dP, p) : mul(dO!, o), [-1], true); // [B, H, N, 1]
     const dS = mul(p, sub(dP, rowSum)); // [B, H, N, M]
     // Products with Pᵀ and dSᵀ are taken as (small·big)ᵀ: the N×M matrices are never transposed.
-    const dV = needs[2] ? transposeLast(matmul(dO, p, { transposeA: true })) : undefined;
+    const dV = needs[2] && dO ? transposeLast(matmul(dO, p, { transposeA: true })) : undefined;
     const dQ = needs[0] ? matmul(dS, k, { alpha: scale }) : undefined;
     const dK = needs[1] ? transposeLast(matmul(q, dS, { transposeA: true, alpha: scale })) : undefined;
     if (!bias) return [dQ, dK, dV];
-    const axes = [0, 1].filter((axis) => bias.shape[axis] === 1 && dS.shape[axis] !== 1);
-    return [dQ, dK, dV, needs[3] ? sum(dS, axes, true) : undefined];
+    return [dQ, dK, dV, needs[3] ? sumTo(dS, bias.shape) : undefined];
   },
   emit: (emitter, { inputs: [q, k, v, bias], outputs, attributes }) => {
     const product = emitMatmul(emitter, [q, k], [4, 4], { ...FROM_KEYS, alpha: attributes.scale }, 1);
@@ -47,8 +48,8 @@ const attentionOp = defineOp<{ scale: number }>({
 });
 
 /**
- * softmax(scale·q·kᵀ + bias)·v for q [B, H, N, d], k and v [B, H, M, d], optional additive bias
- * broadcast over batch or heads → [B, H, N, d]. `scale` defaults to 1/√d.
+ * softmax(scale·q·kᵀ + bias)·v for q [B, H, N, d], k [B, H, M, d], v [B, H, M, e] and an optional
+ * additive bias that broadcasts to [B, H, N, M] → [B, H, N, e]. `scale` defaults to 1/√d.
  */
 export function attention(
   q: Value,
@@ -59,7 +60,7 @@ export function attention(
   return attentionWithWeights(q, k, v, options)[0];
 }
 
-/** {@link attention}, with the weights [B, H, N, M] as second result (not differentiable through). */
+/** {@link attention}, with the weights [B, H, N, M] as second result. */
 export function attentionWithWeights(
   q: Value,
   k: Value,
@@ -76,14 +77,23 @@ const rotaryOp = defineOp<Record<string, never>>({
       x.shape.length === 3 &&
       cos.shape.length === 2 &&
       cos.shape[0] === x.shape[1] &&
-      sin.shape[1] === cos.shape[1] &&
+      sameShape(sin.shape, cos.shape) &&
       x.shape[2] % (2 * cos.shape[1]) === 0;
     requireShape(fits, 'rotary', 'x [B, N, H·d], cos and sin [N, d/2]', x, cos, sin);
     return [x];
   },
-  backward: ({ inputs: [, cos, sin], gradients }) => [rotary(gradients[0]!, cos, neg(sin))],
+  backward: ({ inputs: [, cos, sin], gradients, needs }) => {
+    if (needs[1] || needs[2]) {
+      throw new NotDifferentiableError({
+        where: 'gradient through op rotary',
+        expected: 'tables of angles that depend on no target',
+        got: 'tables that do',
+      });
+    }
+    return [rotary(gradients[0]!, cos, neg(sin))];
+  },
   emit: (emitter, { inputs: [x, cos, sin], outputs, inputTypes }) => {
-    const [positions] = [emitter.integers([0])];
+    const positions = emitter.integers([0]);
     const headDim = inputTypes[1].shape[1] * 2;
     const attributes = { interleaved: 1, num_heads: inputTypes[0].shape[2] / headDim };
     emitter.node('RotaryEmbedding', [x, positions, cos, sin], outputs, attributes, 'com.microsoft');

@@ -163,7 +163,10 @@ const barrierOp = defineOp<None>({
       : emitter.node('Reshape', [inputs[1], emitter.integers([-1])], 1)[0];
     const [first] = emitter.node('Slice', [flat, emitter.integers([0]), emitter.integers([1])], 1);
     const [never] = emitter.node('Less', [first, emitter.scalar(Number.NEGATIVE_INFINITY)], 1);
-    const [zero] = emitter.node('Cast', [never], 1, { to: 1 });
+    const [vector] = emitter.node('Cast', [never], 1, { to: 1 });
+    // [1] broadcasts to every rank but that of a scalar.
+    const isScalar = inputTypes[0].shape.length === 0;
+    const zero = isScalar ? emitter.node('Reshape', [vector, emitter.integers([])], 1)[0] : vector;
     emitter.node('Add', [inputs[0], zero], outputs);
   },
 });

@@ -16,7 +16,7 @@ const reshapeOp = defineOp<{ shape: Shape }>({
   name: 'reshape',
   infer: ([x], { shape }) => {
     requireShape(
-      sizeOf(x.shape) === sizeOf(shape),
+      sizeOf(x.shape) === sizeOf(shape) && shape.every(Number.isInteger),
       'reshape',
       `as many elements as ${formatShape(shape)}`,
       x,
@@ -131,7 +131,8 @@ interface SliceAttributes {
 const sliceOp = defineOp<SliceAttributes>({
   name: 'slice',
   infer: ([x], { axis, start, stop, step }) => {
-    const valid = start >= 0 && stop <= x.shape[axis] && start < stop && step >= 1;
+    const whole = [start, stop, step].every(Number.isInteger);
+    const valid = whole && start >= 0 && stop <= x.shape[axis] && start < stop && step >= 1;
     requireShape(valid, 'slice', `${start}:${stop}:${step} inside axis ${axis}`, x);
     const extent = Math.ceil((stop - start) / step);
     return [{ dtype: x.dtype, shape: x.shape.map((old, i) => (i === axis ? extent : old)) }];
@@ -206,7 +207,8 @@ interface PadAttributes {
 const padOp = defineOp<PadAttributes>({
   name: 'pad',
   infer: ([x], { axis, before, after }) => {
-    requireShape(before >= 0 && after >= 0, 'pad', 'non-negative margins', x);
+    const valid = [before, after].every((margin) => Number.isInteger(margin) && margin >= 0);
+    requireShape(valid, 'pad', `whole margins ≥ 0, not ${before} and ${after}`, x);
     return [
       { dtype: x.dtype, shape: x.shape.map((extent, i) => (i === axis ? extent + before + after : extent)) },
     ];

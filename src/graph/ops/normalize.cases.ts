@@ -1,0 +1,31 @@
+import { type OpCases, oneOutput } from '../op-sampler.cases.ts';
+import { at, build, type NdArray, reduce } from '../reference.cases.ts';
+import * as g from './index.ts';
+
+export function softmaxReference(x: NdArray): NdArray {
+  const last = x.shape.length - 1;
+  const total = reduce(x, [last], true, (row) => row.reduce((sum, value) => sum + Math.exp(value), 0));
+  return build(x.shape, (index) => Math.exp(at(x, index)) / at(total, index));
+}
+
+export const cases: OpCases = {
+  normalize: (sampler) => {
+    const epsilon = sampler.random.pick([1e-6, 1e-5, 0.1]);
+    const x = sampler.floats([...sampler.shape(sampler.index % 4), 3 + sampler.random.integer(9)]);
+    const last = x.shape.length - 1;
+    const average = (row: number[]) => row.reduce((sum, value) => sum + value, 0) / row.length;
+    const mean = reduce(x, [last], true, average);
+    const variance = reduce(x, [last], true, (row) =>
+      average(row.map((value) => (value - average(row)) ** 2)),
+    );
+    const expected = build(
+      x.shape,
+      (index) => (at(x, index) - at(mean, index)) / Math.sqrt(at(variance, index) + epsilon),
+    );
+    return oneOutput(g.normalize(x.value, epsilon), expected);
+  },
+  softmax: (sampler) => {
+    const x = sampler.floats([...sampler.shape(sampler.index % 4), sampler.extent(9)], { low: -5, high: 5 });
+    return oneOutput(g.softmax(x.value), softmaxReference(x));
+  },
+};
