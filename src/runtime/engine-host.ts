@@ -134,7 +134,9 @@ export class EngineHost {
     const sums = request.microBatches.length > 1 ? new Map<string, Float32Array>() : undefined;
     for (const batch of request.microBatches) {
       const results = await execute(open, feedsOf(open, batch), gradientFetches(open, trainer, produced));
-      outputs.push(plainOutputs(results));
+      const plain = plainOutputs(results);
+      requireFiniteLoss(plain);
+      outputs.push(plain);
       if (sums) addGradients(trainer.arena, produced, sums);
     }
     if (sums) storeMeanGradients(trainer.arena, sums, request.microBatches.length);
@@ -210,6 +212,19 @@ function gradientFetches(
 function plainOutputs(results: OrtTensors): Tensors {
   const plain = Object.entries(results).filter(([name]) => !name.startsWith(GRADIENT_PREFIX));
   return Object.fromEntries(plain.map(([name, tensor]) => [name, fromOrtTensor(tensor)]));
+}
+
+/** NaN or infinity in the loss. Nothing was changed. */
+export class NonFiniteLossError extends DualrealError {}
+
+function requireFiniteLoss({ loss }: Tensors): void {
+  if (!loss || Number.isFinite(Number(loss.data[0]))) return;
+  throw new NonFiniteLossError({
+    where: 'loss',
+    expected: 'a finite number',
+    got: String(loss.data[0]),
+    hint: 'parameters are as they were before this step; a lower learning rate often helps',
+  });
 }
 
 function addGradients(

@@ -23,7 +23,10 @@ export interface BatchShape {
 }
 
 export type TraceOptions = Omit<TransformerOptions, 'hooks'> &
-  Pick<InjectionRequest, 'dimensions' | 'shares'>;
+  Pick<InjectionRequest, 'dimensions' | 'shares'> & {
+    /** Adapters and controller are weights too, which is faster where nothing is trained. */
+    readonly frozen?: boolean;
+  };
 
 export interface DualRealModel {
   readonly parameters: Parameters;
@@ -43,7 +46,7 @@ export function traceDualReal(
   shape: BatchShape,
   extra: TraceOptions = {},
 ): DualRealModel {
-  const parameters = new Parameters((path) => parameterGroup(path) !== undefined);
+  const parameters = new Parameters((path) => !extra.frozen && parameterGroup(path) !== undefined);
   const { batch, latentFrames, latentHeight, latentWidth, textTokens } = shape;
   const { dimensions, shares, ...transformerOptions } = extra;
   const injection = injectDualReal({
