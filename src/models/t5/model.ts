@@ -3,6 +3,7 @@ import * as g from '../../graph/index.ts';
 import { linear, mergeHeads, splitHeads } from '../../nn/layers.ts';
 import type { ParameterScope } from '../../nn/parameters.ts';
 import type { Probe } from '../probe.ts';
+import { paddingBias } from '../text-tower.ts';
 import type { T5Config } from './config.ts';
 import { positionBuckets } from './position-buckets.ts';
 
@@ -22,9 +23,6 @@ export interface T5Options {
   readonly checkpointBlocks?: boolean;
 }
 
-/** Added to the scores of masked keys: the lowest f32, as upstream. */
-const MASKED = -3.4028234663852886e38;
-
 /**
  * T5 1.1 encoder: ids [B, S] → hidden states [B, S, D] after the final norm (transformers T5EncoderModel:
  * RMS norms before each part, no biases, scores not divided by √d, position bias of block 0 for all).
@@ -40,7 +38,7 @@ export function t5Encoder(
   const tokens = ids.shape[1];
   const positionBias = relativePositionBias(config, encoder, tokens);
   probe?.('position_bias', positionBias);
-  const bias = mask ? g.add(positionBias, maskBias(mask)) : positionBias; // [1|B, H, S, S]
+  const bias = mask ? g.add(positionBias, paddingBias(mask)) : positionBias; // [1|B, H, S, S]
 
   let x = g.gather(scope.at('shared').get('weight', [vocabulary, width]), ids); // [B, S, D]
   for (let block = 0; block < config.blocks; block++) {
@@ -61,12 +59,6 @@ function relativePositionBias(config: T5Config, encoder: ParameterScope, tokens:
     .get('weight', [config.positionBuckets, config.heads]);
   const perPair = g.gather(table, g.constant(positionBuckets(tokens, config))); // [S, S, H]
   return g.reshape(g.transpose(perPair, [2, 0, 1]), [1, config.heads, tokens, tokens]);
-}
-
-/** [B, S] of ones and zeros → [B, 1, 1, S] of 0 and {@link MASKED}. */
-function maskBias(mask: Value): Value {
-  const [batch, tokens] = mask.shape;
-  return g.reshape(g.mul(g.sub(1, mask), MASKED), [batch, 1, 1, tokens]);
 }
 
 function t5Block(config: T5Config, scope: ParameterScope, x: Value, bias: Value): Value {
