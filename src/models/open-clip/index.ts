@@ -1,0 +1,9 @@
+export {
+  type OpenClipConfig,
+  type OpenClipTextConfig,
+  type OpenClipTowerConfig,
+  type OpenClipVisionConfig,
+  parseOpenClipConfig,
+  VIT_H_14,
+} from './config.ts';
+export { openClipImageFeatures, openClipLogits, openClipTextFeatures } from './model.ts';
