@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { CancelledError, throwIfCancelled } from '../tensor/errors.ts';
 import { limitsOf, MediaError, type MediaLimits, type MediaOptions } from './errors.ts';
 import { type FfmpegProgram, findFfmpeg } from './ffmpeg-program.ts';
@@ -134,21 +135,15 @@ function forward(
 }
 
 async function feed(stream: Writable, input: Iterable<Uint8Array>): Promise<void> {
-  // A closed pipe means that ffmpeg ended first; its exit status says why.
-  let open = true;
-  stream.on('error', () => {
-    open = false;
-  });
-  stream.on('close', () => {
-    open = false;
-  });
-  for (const chunk of input) {
-    if (!open) return;
-    if (!stream.write(chunk) && open)
-      await Promise.race([once(stream, 'drain'), once(stream, 'close')]).catch(() => undefined);
+  try {
+    await pipeline(Readable.from(input), stream);
+  } catch (error) {
+    // A closed pipe means that ffmpeg ended first; its exit status says why.
+    if (!CLOSED_PIPE.has(String((error as NodeJS.ErrnoException).code))) throw error;
   }
-  stream.end();
 }
+
+const CLOSED_PIPE = new Set(['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED']);
 
 /** Lines worth showing: without addresses, repetitions, long lists and ffmpeg's own spelling of the file. */
 function meaningfulLines(stderr: string): string[] {
