@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allocate, bytesOf, DTYPE_SIZE_BYTES, type DType } from '../../tensor/dtype.ts';
 import { FileFormatError, ShapeError } from '../../tensor/errors.ts';
@@ -196,6 +197,52 @@ describe('import', () => {
     await writeFile(path, bytes);
     await expect(openPth(path)).rejects.toThrow(FileFormatError);
     await expect(openPth(path)).rejects.toThrow(message);
+  });
+
+  describe('the format before torch 1.6', () => {
+    const legacy = new URL('../../../test/golden/dualreal-adapter-pth/legacy_format.pth', import.meta.url);
+
+    it('is read', async () => {
+      const file = await openPth(fileURLToPath(legacy));
+      expect(file.tensors.get('w')).toMatchObject({ dtype: 'f32', shape: [4, 6], byteLength: 96 });
+      expect(await file.read('w')).toEqual(
+        floats(
+          [4, 6],
+          Array.from({ length: 24 }, (_, index) => index / 2),
+        ),
+      );
+    });
+
+    it.each<[string, (bytes: Buffer) => Buffer, RegExp]>([
+      ['cut off in its data', (bytes) => bytes.subarray(0, -1), /96 bytes, got 95 before the file ends/],
+      ['cut off in its pickles', (bytes) => bytes.subarray(0, 100), /the end of the pickle/],
+      [
+        'bytes after the end',
+        (bytes) => Buffer.concat([bytes, Buffer.from('x')]),
+        /an end at byte 439, got 440/,
+      ],
+      ['another length', (bytes) => bytes.fill(25, 335, 336), /24 elements, got 25/],
+      ['another version', (bytes) => bytes.fill(0xea, 18, 19), /format version 1001/],
+      ['a big-endian machine', (bytes) => patch(bytes, 'little_endianq\x02\x88', '\x89'), /little-endian/],
+      [
+        'no storage keys',
+        (bytes) =>
+          Buffer.concat([bytes.subarray(0, bytes.indexOf('.\x80\x02]', 0, 'latin1') + 1), Buffer.from('].')]),
+        /keys of 1 storages, got 0/,
+      ],
+    ])('is refused: %s', async (_, change, message) => {
+      await writeFile(path, change(await readFile(legacy)));
+      await expect(openPth(path)).rejects.toThrow(FileFormatError);
+      await expect(openPth(path)).rejects.toThrow(message);
+    });
+
+    /** Replaces the last byte of the first `found`. */
+    function patch(bytes: Buffer, found: string, last: string): Buffer {
+      const place = bytes.indexOf(found, 0, 'latin1');
+      expect(place).toBeGreaterThan(0);
+      bytes.write(last, place + found.length - 1, 'latin1');
+      return bytes;
+    }
   });
 
   it(
