@@ -1,6 +1,7 @@
 import { FileFormatError } from '../../tensor/errors.ts';
+import { DIRECTORY_HEADER_BYTES } from './zip-directory.ts';
 import { END_BYTES, SIGNATURES } from './zip-end.ts';
-import { crc32Of, DIRECTORY_HEADER_BYTES, LOCAL_HEADER_BYTES } from './zip-reader.ts';
+import { crc32Of, LOCAL_HEADER_BYTES } from './zip-reader.ts';
 
 export interface ZipContent {
   readonly name: string;
