@@ -199,7 +199,7 @@ function batchShape(
 /** [B, 1, E] from one condition frame per clip; undefined where the whole batch drops its condition. */
 function conditionOf(
   items: readonly ItemFeatures[],
-  { step, items: indices }: StepPlan,
+  { step }: StepPlan,
   seed: number,
   { conditionDropout, conditionFrame }: DualRealOptions,
 ): FloatTensor | undefined {
@@ -207,8 +207,12 @@ function conditionOf(
     return undefined;
   }
   const rows = items.map(({ conditions }, b) => {
-    const key = conditionFrame === 'once' ? ['condition-frame', indices[b]] : ['condition-frame', step, b];
-    return rowOf(conditions!, randomStream(seed, ...key).integer(conditions!.shape[0]));
+    const candidates = conditions!.shape[0];
+    const perStep = conditionFrame === 'per-step';
+    return rowOf(
+      conditions!,
+      perStep ? randomStream(seed, 'condition-frame', step, b).integer(candidates) : 0,
+    );
   });
   const stacked = stack(rows);
   return floats([stacked.shape[0], 1, stacked.shape[1]], stacked.data);

@@ -7,7 +7,10 @@ export interface WorkflowContext {
   /** Milliseconds from an arbitrary start, monotonic. */
   readonly clock: () => number;
   /** Starts an engine; the workflow closes what it opens. */
-  readonly openRuntime: (options: { readonly device: string; readonly threads?: number | undefined }) => Runtime;
+  readonly openRuntime: (options: {
+    readonly device: string;
+    readonly threads?: number | undefined;
+  }) => Runtime;
   /** Folder of the feature cache. */
   readonly cacheFolder: string;
 }
@@ -61,7 +64,12 @@ export type Workflow<Request, Result> = (
 ) => AsyncGenerator<WorkflowEvent, Result>;
 
 /** Mean seconds per unit so far times what is left; undefined before the first unit. */
-export function secondsLeft(startedMs: number, nowMs: number, done: number, total: number): number | undefined {
+export function secondsLeft(
+  startedMs: number,
+  nowMs: number,
+  done: number,
+  total: number,
+): number | undefined {
   if (done === 0) return undefined;
   return (((nowMs - startedMs) / done) * (total - done)) / 1000;
 }

@@ -6,6 +6,7 @@ export {
   type ParameterGroup,
   parameterGroup,
 } from './names.ts';
+export { initialParameters } from './initialize.ts';
 export { type BatchShape, type DualRealModel, dualRealObjective, traceDualReal } from './objective.ts';
 export {
   DUALREAL_PRESETS,

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { GUIDANCE_SCHEDULES, SAMPLER_KINDS } from '../diffusion/index.ts';
+
+const count = z.number().int().positive();
+const path = z.string().min(1);
+
+/** What `generate` is asked for. Defaults are the release's inference (reference: DR inference/). */
+export const generateRequestSchema = z.strictObject({
+  /** A run folder or an adapter file (.safetensors, .pth); absent: the base model alone. */
+  adapter: path.optional(),
+  /** Base model folder; default: the one the adapter was trained on. */
+  base: path.optional(),
+  prompts: z.array(z.string().min(1)).min(1),
+  negativePrompt: z.string().default(''),
+  /** Videos per prompt; the i-th uses seed + i. */
+  count: count.default(1),
+  seed: z.number().int().nonnegative().default(42),
+  steps: count.default(50),
+  guidance: z.number().min(1).default(6),
+  guidanceSchedule: z.enum(GUIDANCE_SCHEDULES).default('constant'),
+  /** Default: the sampler that the base's scheduler_config.json names. */
+  scheduler: z.enum(SAMPLER_KINDS).optional(),
+  /** Image of the subject for the motion adapters' condition; default: a photo kept with the run. */
+  reference: path.optional(),
+  /** Leaves the condition out. */
+  noReference: z.boolean().default(false),
+  imageEncoder: path.optional(),
+  width: count.optional(),
+  height: count.optional(),
+  frames: count.optional(),
+  fps: z.number().positive().optional(),
+  /** Folder that the videos' folders go into; default: outputs/ of the run. */
+  out: path.optional(),
+  device: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'),
+  threads: count.optional(),
+});
+
+export type GenerateRequest = z.infer<typeof generateRequestSchema>;
+export type GenerateRequestInput = z.input<typeof generateRequestSchema>;

@@ -1,0 +1,280 @@
+import {
+  type FitMode,
+  type FrameRate,
+  fitFrames,
+  type LoadedMedia,
+  loadMedia,
+  MediaError,
+  type PreprocessRecipe,
+  preprocess,
+  type Size,
+  toModelRange,
+} from '../media/index.ts';
+import type { DualRealOptions } from '../methods/dualreal/index.ts';
+import type { DatasetItem } from '../store/dataset.ts';
+import { type FeatureCache, featureKey, hashFile } from '../store/feature-cache.ts';
+import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
+import { asFloats, type FloatTensor, floats, type HostTensor, reshaped } from '../tensor/host-tensor.ts';
+import { randomStream } from '../tensor/random.ts';
+import { formatShape, sameShape } from '../tensor/shape.ts';
+import type { ImageEncoder, TextEncoder, VideoEncoder } from './encoders.ts';
+import type { ItemFeatures, Posterior } from './features.ts';
+import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
+
+/** The shape in which photos and clips enter the model. */
+export interface SampleShape {
+  readonly size: Size;
+  readonly frames: number;
+  readonly fps: FrameRate;
+  readonly fit: FitMode;
+  readonly temporalRatio: number;
+}
+
+export interface PrepareRequest {
+  readonly items: readonly DatasetItem[];
+  readonly dimension: 'identity' | 'motion';
+  readonly sample: SampleShape;
+  readonly options: DualRealOptions;
+  readonly seed: number;
+  readonly skipBadFiles: boolean;
+}
+
+/** Opens encoders on first use, so that a full cache needs none. */
+export interface EncoderSource {
+  text(): Promise<TextEncoder>;
+  image(): Promise<ImageEncoder>;
+  video(): Promise<VideoEncoder>;
+  readonly fingerprints: {
+    readonly text: string;
+    readonly image: string | undefined;
+    readonly video: string;
+  };
+}
+
+type Events = AsyncGenerator<WorkflowEvent, readonly ItemFeatures[]>;
+
+/**
+ * Decodes and encodes every photo or clip once, through the content-hashed cache: VAE posterior, caption
+ * embedding and, for clips, image embeddings of the condition frames.
+ */
+export async function* prepareFeatures(
+  request: PrepareRequest,
+  encoders: EncoderSource,
+  cache: FeatureCache,
+  context: WorkflowContext,
+): Events {
+  const { items, dimension, sample } = request;
+  const stage = dimension === 'identity' ? 'encoding photos' : 'encoding clips';
+  const started = context.clock();
+  const features: ItemFeatures[] = [];
+  const notices: string[] = [];
+  for (const [index, item] of items.entries()) {
+    throwIfCancelled(context.signal, stage);
+    try {
+      features.push(await prepareItem(item, index, request, encoders, cache, notices));
+    } catch (error) {
+      if (!(error instanceof MediaError) || !request.skipBadFiles) throw error;
+      yield { type: 'notice', message: `left out ${item.path}: ${error.message}` };
+    }
+    for (const message of notices.splice(0)) yield { type: 'notice', message };
+    const left = secondsLeft(started, context.clock(), index + 1, items.length);
+    yield {
+      type: 'progress',
+      stage,
+      done: index + 1,
+      total: items.length,
+      ...(left !== undefined && { secondsLeft: left }),
+    };
+  }
+  requireEqualLengths(features, sample);
+  return features;
+}
+
+async function prepareItem(
+  item: DatasetItem,
+  index: number,
+  request: PrepareRequest,
+  encoders: EncoderSource,
+  cache: FeatureCache,
+  notices: string[],
+): Promise<ItemFeatures> {
+  const { dimension, sample } = request;
+  const file = await hashFile(item.path);
+  const notice = (message: string) => notices.push(`${item.path}: ${message}`);
+  let loaded: LoadedMedia | undefined;
+  const media = async (): Promise<LoadedMedia> => {
+    loaded ??= await loadFitted(item, request);
+    for (const note of loaded.notes) notice(note);
+    return loaded;
+  };
+  const source = { file, sample: { ...sample }, dimension };
+  const posterior = await cache.getOrCompute(
+    featureKey({ kind: 'posterior', version: 1, encoder: encoders.fingerprints.video, ...source }),
+    async () =>
+      posteriorTensors(await (await encoders.video()).encode(toModelRange((await media()).frames), () => {})),
+    notice,
+  );
+  const text = await encodeText(item.caption, encoders, cache, notice);
+  const common = { path: item.path, posterior: posteriorOf(posterior), text };
+  if (dimension === 'identity') return common;
+  return {
+    ...common,
+    conditions: await conditionFrames(source, index, request, encoders, cache, media, notice),
+  };
+}
+
+/** The embedding [S, E] of a prompt, through the cache. */
+export async function encodeText(
+  prompt: string,
+  encoders: EncoderSource,
+  cache: FeatureCache,
+  notice: (message: string) => void,
+): Promise<FloatTensor> {
+  const key = featureKey({ kind: 'text', version: 1, encoder: encoders.fingerprints.text, prompt });
+  const stored = await cache.getOrCompute(
+    key,
+    async () => {
+      const { embedding, notes } = await (await encoders.text()).encode(prompt);
+      for (const note of notes) notice(note);
+      return new Map([['embedding', embedding]]);
+    },
+    notice,
+  );
+  return asFloats(stored.get('embedding')!);
+}
+
+/**
+ * Embeddings [K, E] of the frames that may serve as condition. With 'once' that is a single random frame,
+ * so that only one is encoded; with 'per-step' all of them.
+ */
+async function conditionFrames(
+  source: Readonly<Record<string, unknown>>,
+  index: number,
+  { options, seed }: PrepareRequest,
+  encoders: EncoderSource,
+  cache: FeatureCache,
+  media: () => Promise<LoadedMedia>,
+  notice: (message: string) => void,
+): Promise<FloatTensor> {
+  const { conditionPixels, conditionFrame } = options;
+  const choice = conditionFrame === 'once' ? { seed, index } : 'all';
+  const encoder = encoders.fingerprints.image ?? '';
+  const stored = await cache.getOrCompute(
+    featureKey({ kind: 'condition', version: 1, encoder, conditionPixels, choice, ...source }),
+    async () => {
+      const { frames } = await media();
+      const wanted =
+        conditionFrame === 'once'
+          ? [randomStream(seed, 'condition-frame-choice', index).integer(frames.shape[0])]
+          : Array.from({ length: frames.shape[0] }, (_, frame) => frame);
+      return new Map([
+        ['embeddings', await embedFrames(await encoders.image(), frames, wanted, conditionPixels)],
+      ]);
+    },
+    notice,
+  );
+  return asFloats(stored.get('embeddings')!);
+}
+
+const EMBED_BATCH = 8;
+
+async function embedFrames(
+  encoder: ImageEncoder,
+  frames: HostTensor<'u8'>,
+  wanted: readonly number[],
+  pixels: DualRealOptions['conditionPixels'],
+): Promise<FloatTensor> {
+  const recipe = trainingRecipe(encoder, pixels);
+  const rows = new Float32Array(wanted.length * encoder.dim);
+  for (let start = 0; start < wanted.length; start += EMBED_BATCH) {
+    const batch = wanted.slice(start, start + EMBED_BATCH).map((frame) => frameOf(frames, frame));
+    const stacked = batch.map((frame) => preprocess(frame, recipe));
+    const [, channels, height, width] = stacked[0].shape;
+    const data = new Float32Array(stacked.length * channels * height * width);
+    for (const [i, tensor] of stacked.entries()) data.set(tensor.data, i * tensor.data.length);
+    const embedded = await encoder.encode(floats([stacked.length, channels, height, width], data));
+    rows.set(embedded.data, start * encoder.dim);
+  }
+  return floats([wanted.length, encoder.dim], rows);
+}
+
+/** 'symmetric': straight to the square and to [−1, 1], as the release trains; else as at inference. */
+function trainingRecipe(encoder: ImageEncoder, pixels: DualRealOptions['conditionPixels']): PreprocessRecipe {
+  if (pixels === 'encoder') return encoder.recipe;
+  return {
+    ...encoder.recipe,
+    shape: 'square',
+    filter: 'bilinear',
+    mean: [0.5, 0.5, 0.5],
+    std: [0.5, 0.5, 0.5],
+  };
+}
+
+function frameOf(frames: HostTensor<'u8'>, index: number): HostTensor<'u8'> {
+  const [, height, width, channels] = frames.shape;
+  const length = height * width * channels;
+  return {
+    dtype: 'u8',
+    shape: [height, width, channels],
+    data: frames.data.slice(index * length, (index + 1) * length),
+  };
+}
+
+async function loadFitted(item: DatasetItem, { dimension, sample }: PrepareRequest): Promise<LoadedMedia> {
+  const photo = dimension === 'identity';
+  const loaded = await loadMedia(item.path, {
+    size: sample.size,
+    fit: sample.fit,
+    selection: {
+      maxFrames: photo ? 1 : sample.frames,
+      fps: photo ? 'native' : sample.fps,
+      temporalRatio: sample.temporalRatio,
+    },
+  });
+  if (!photo && loaded.frames.shape[0] < 2) {
+    throw new MediaError({
+      where: item.path,
+      expected: `a clip of at least ${sample.temporalRatio + 1} frames`,
+      got: `${loaded.frames.shape[0]}`,
+      hint: 'motion is learnt from clips; photos belong to the subject',
+    });
+  }
+  const { width, height } = sample.size;
+  const fits = sameShape(loaded.frames.shape.slice(1), [height, width, 3]);
+  return fits ? loaded : { ...loaded, frames: fitFrames(loaded.frames, sample.size, sample.fit) };
+}
+
+function posteriorTensors({ mean, logVariance }: Posterior): Map<string, HostTensor> {
+  return new Map([
+    ['mean', mean],
+    ['log_variance', logVariance],
+  ]);
+}
+
+function posteriorOf(tensors: ReadonlyMap<string, HostTensor>): Posterior {
+  return { mean: asFloats(tensors.get('mean')!), logVariance: asFloats(tensors.get('log_variance')!) };
+}
+
+/** A batch mixes clips, so all must have as many frames. */
+function requireEqualLengths(features: readonly ItemFeatures[], { temporalRatio }: SampleShape): void {
+  const lengths = features.map(({ posterior }) => posterior.mean.shape[0]);
+  const shortest = Math.min(...lengths);
+  const longest = Math.max(...lengths);
+  if (features.length === 0) {
+    throw new DualrealError({ where: 'training data', expected: 'at least one usable file', got: 'none' });
+  }
+  if (shortest === longest) return;
+  const short = features.filter((_, i) => lengths[i] < longest).map(({ path }) => path);
+  throw new MediaError({
+    where: short.join(', '),
+    expected: `clips as long as the others (${formatShape([(longest - 1) * temporalRatio + 1])} frames)`,
+    got: `${(shortest - 1) * temporalRatio + 1} frames`,
+    hint: `use --frames ${(shortest - 1) * temporalRatio + 1}, or leave the short clips out`,
+  });
+}
+
+/** The embedding [1, 1, E] of the subject's reference image, prepared as at inference. */
+export async function encodeReference(encoder: ImageEncoder, image: HostTensor<'u8'>): Promise<FloatTensor> {
+  const embedded = await encoder.encode(preprocess(image, encoder.recipe));
+  return reshaped(embedded, [1, 1, encoder.dim]);
+}
