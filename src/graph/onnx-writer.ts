@@ -24,7 +24,7 @@ import { DualrealError } from '../tensor/errors.ts';
 import { floats, type HostTensor, hostTensor, integers } from '../tensor/host-tensor.ts';
 import { formatShape, type Shape, sameShape } from '../tensor/shape.ts';
 import { type EmitTarget, ONNX_DTYPE, type OnnxAttribute, type OnnxEmitter } from './onnx-emitter.ts';
-import { leavesLast, type Program } from './program.ts';
+import { executionOrder, type Program } from './program.ts';
 import { type ConstantAttributes, constantOp, type Value, type ValueType } from './value.ts';
 
 /** Where a weight's bytes are: a region of a file (referenced, never copied) or host memory. */
@@ -43,12 +43,6 @@ export type WeightLocation =
 export interface WriteOptions {
   readonly target: EmitTarget;
   readonly weights: ReadonlyMap<string, WeightLocation>;
-  /**
-   * onnxruntime runs a depth-first order from the last unconsumed node; 'reverse' lists those nodes in
-   * reverse, so that each gradient is finished as soon as it can be. Right for checkpointed programs,
-   * wasteful for others (docs/performance.md).
-   */
-  readonly leafOrder?: 'traced' | 'reverse';
 }
 
 const OPSET = 21;
@@ -63,11 +57,12 @@ export function writeOnnx(traced: Program, options: WriteOptions): Uint8Array {
 
   const used = new Set<Value>(traced.outputs.values());
   for (const node of traced.nodes) for (const operand of node.inputs) used.add(operand);
-  // A graph output must carry its own name; a value that is an output twice, or a leaf, is copied.
+  // A value is computed under its output's name, since copying it there would cost a pass; one that is an
+  // output twice, or a leaf, has to be copied.
   for (const [name, value] of traced.outputs) {
     if (!writer.names.has(value) && value.node.op !== constantOp) writer.names.set(value, name);
   }
-  for (const node of options.leafOrder === 'reverse' ? leavesLast(traced) : traced.nodes) {
+  for (const node of executionOrder(traced)) {
     if (node.op === constantOp) {
       writer.names.set(node.outputs[0], writer.constant((node.attributes as ConstantAttributes).tensor));
       continue;
@@ -113,9 +108,14 @@ class GraphWriter implements OnnxEmitter {
   nameOf(value: Value): string {
     const known = this.names.get(value);
     if (known) return known;
-    const fresh = `v${this.next++}`;
+    const fresh = this.freshName();
     this.names.set(value, fresh);
     return fresh;
+  }
+
+  /** program() refuses names of this form, so that nothing traced can carry it. */
+  private freshName(): string {
+    return `%${this.next++}`;
   }
 
   node(
@@ -126,7 +126,7 @@ class GraphWriter implements OnnxEmitter {
     domain = '',
   ): readonly string[] {
     const results =
-      typeof outputs === 'number' ? Array.from({ length: outputs }, () => `v${this.next++}`) : [...outputs];
+      typeof outputs === 'number' ? Array.from({ length: outputs }, () => this.freshName()) : [...outputs];
     while (results.at(-1) === '') results.pop();
     const node: NodeProto = create(NodeProtoSchema, {
       opType: type,
@@ -146,7 +146,7 @@ class GraphWriter implements OnnxEmitter {
     const key = `${tensor.dtype}${formatShape(tensor.shape)}${Buffer.from(bytes.buffer, bytes.byteOffset, small ? bytes.length : 0).toString('latin1')}`;
     const known = small ? this.constants.get(key) : undefined;
     if (known) return known;
-    const name = `c${this.next++}`;
+    const name = this.freshName();
     if (small) this.constants.set(key, name);
     this.graph.initializer.push(tensorProto(name, tensor));
     return name;

@@ -22,8 +22,10 @@ export interface Program {
   readonly nodes: readonly Node[];
 }
 
-/** Collects what `outputs` depend on. Leaves of one name must be one node. */
+/** Collects what `outputs` depend on. Leaves and outputs of one name must be one value. */
 export function program(name: string, outputs: Readonly<Record<string, Value>>): Program {
+  const refuse = (expected: string, got: string) =>
+    new DualrealError({ where: `program ${name}`, expected, got });
   const reached = new Set<Node>();
   const stack = Object.values(outputs).map((value) => value.node);
   for (let node = stack.pop(); node; node = stack.pop()) {
@@ -41,14 +43,15 @@ export function program(name: string, outputs: Readonly<Record<string, Value>>):
       continue;
     }
     const leaf = (node.attributes as LeafAttributes).name;
-    if (inputs.has(leaf) || weights.has(leaf)) {
-      throw new DualrealError({
-        where: `program ${name}`,
-        expected: 'one leaf of each name',
-        got: `two of ${leaf}`,
-      });
-    }
+    if (inputs.has(leaf) || weights.has(leaf)) throw refuse('one leaf of each name', `two of ${leaf}`);
     table.set(leaf, node.outputs[0]);
+  }
+  for (const [output, value] of Object.entries(outputs)) {
+    const leaf = inputs.get(output) ?? weights.get(output);
+    if (leaf && leaf !== value) throw refuse('outputs named unlike its leaves', `an output named ${output}`);
+  }
+  for (const given of [...inputs.keys(), ...weights.keys(), ...Object.keys(outputs)]) {
+    if (/^%\d|^$/.test(given)) throw refuse('names that do not look like %0', JSON.stringify(given));
   }
   return { name, inputs, weights, outputs: new Map(Object.entries(outputs)), nodes };
 }
@@ -92,8 +95,12 @@ export function printProgram(traced: Program): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The nodes ordered so that results nobody consumes come last, in reverse order of tracing. */
-export function leavesLast(traced: Program): readonly Node[] {
+/**
+ * The nodes with those that nobody consumes last, in reverse order of tracing. onnxruntime runs a depth-first
+ * order that starts from the last such node; of the gradients that is the first one traced, so each is
+ * finished, and what it needs is freed, as soon as it can be (docs/performance.md).
+ */
+export function executionOrder(traced: Program): readonly Node[] {
   const consumed = new Set<Node>();
   for (const node of traced.nodes) for (const operand of node.inputs) consumed.add(operand.node);
   const inner = traced.nodes.filter((node) => consumed.has(node) || isLeaf(node));

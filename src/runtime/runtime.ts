@@ -25,7 +25,6 @@ export interface RuntimeOptions {
 
 export interface CompileOptions {
   readonly weights?: WeightTable;
-  readonly leafOrder?: 'traced' | 'reverse';
   /** See {@link SessionSettings.weights}; default 'fold'. */
   readonly residence?: 'fold' | 'mapped';
   /** Binds trainable inputs and gradient outputs to a trainer's state. */
@@ -71,12 +70,9 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   return {
     backend,
     threads,
-    compile: async (
-      program,
-      { weights = new Map(), leafOrder = 'traced', residence = 'fold', trainer } = {},
-    ) => {
+    compile: async (program, { weights = new Map(), residence = 'fold', trainer } = {}) => {
       const { locations, externalRoot } = bindWeights(program, weights);
-      const model = writeOnnx(program, { target: { backend }, weights: locations, leafOrder });
+      const model = writeOnnx(program, { target: { backend }, weights: locations });
       const settings = { backend, threads, externalRoot, weights: residence };
       const session = await connection.call('open', model, settings, trainer?.id);
       return executable(connection, program, session);

@@ -99,7 +99,6 @@ export class TrainingSession {
           weights: setup.weights,
           trainer,
           residence: setup.residence,
-          leafOrder: setup.recompute ? 'reverse' : 'traced',
         },
       );
     const motion = new Map([[true, await compile('motion', true)]]);
