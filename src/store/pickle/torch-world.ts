@@ -79,9 +79,11 @@ function allowedGlobal(module: string, name: string, where: string): PickleGloba
   if (!Object.hasOwn(CALLS, full) && !Object.hasOwn(STORAGE_DTYPES, full)) {
     throw new FileFormatError({
       where,
-      expected: 'a file of tensors, dicts, lists and plain values',
-      got: `the name ${JSON.stringify(full)}, which could run code in Python`,
-      hint: 'nothing was run; if you trust the source, ask it for a safetensors file',
+      expected: 'only the names that a dict of tensors needs',
+      got: `the name ${JSON.stringify(full)}`,
+      hint:
+        'a name can stand for code that Python runs when it loads the file; nothing was run here. ' +
+        'Ask the source for a safetensors file',
     });
   }
   return { kind: 'global', name: full };
