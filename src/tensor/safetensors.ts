@@ -32,14 +32,19 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
   return withFile(path, (file) => headerOf(file, path));
 }
 
+/** A whole file: all its tensors, in the order of their data, and its metadata. */
+export async function readSafetensorsContents(path: string): Promise<SafetensorsContents> {
+  return withFile(path, async (file) => {
+    const { entries, metadata } = await headerOf(file, path);
+    const tensors = new Map<string, HostTensor>();
+    for (const [name, entry] of entries) tensors.set(name, await tensorOf(file, path, name, entry));
+    return { tensors, metadata };
+  });
+}
+
 /** All tensors of a file, in the order of their data. */
 export async function readSafetensorsFile(path: string): Promise<Map<string, HostTensor>> {
-  return withFile(path, async (file) => {
-    const header = await headerOf(file, path);
-    const tensors = new Map<string, HostTensor>();
-    for (const [name, entry] of header.entries) tensors.set(name, await tensorOf(file, path, name, entry));
-    return tensors;
-  });
+  return (await readSafetensorsContents(path)).tensors;
 }
 
 /** One tensor of a file whose header is known; reads only its bytes. */
