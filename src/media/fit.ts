@@ -18,6 +18,7 @@ export function fitFrames(
 ): HostTensor<'u8'> {
   const frames = asBatch(images);
   const [, height, width] = frames.shape;
+  if (height === size.height && width === size.width) return frames;
   if (mode === 'stretch') return resize(frames, size, filter);
   const scales = [size.width / width, size.height / height];
   const scale = mode === 'crop' ? Math.max(...scales) : Math.min(...scales);

@@ -27,5 +27,5 @@ export {
   type PreprocessRecipe,
   preprocess,
 } from './preprocess.ts';
-export { type MediaFacts, type MediaKind, probeMedia } from './probe.ts';
+export { kindOfMedia, type MediaFacts, type MediaKind, probeMedia } from './probe.ts';
 export { type ResizeFilter, resize, type Size } from './resize.ts';

@@ -38,6 +38,26 @@ export async function probeMedia(path: string, options: MediaOptions = {}): Prom
   return factsOfPicture(path, await probePicture(path, format, options));
 }
 
+/**
+ * Photo or clip, by a look at the file's beginning: it has more than one page or packet, or not. Says nothing
+ * about whether the rest can be decoded. Throws {@link MediaError} for what is no media file at all.
+ */
+export async function kindOfMedia(path: string, options: MediaOptions = {}): Promise<MediaKind> {
+  const format = await sniffFile(path);
+  if (format !== 'video') return (await probePicture(path, format, options)).pageCount > 1 ? 'clip' : 'photo';
+  const packets = new FrameFactsReader();
+  await runFfmpeg({
+    ...options,
+    where: path,
+    arguments: () => [
+      ...guardedInput(resolve(path), limitsOf(options)),
+      ...['-map', '0:V:0', '-c', 'copy', '-frames:v', '2', '-f', 'framecrc', 'pipe:1'],
+    ],
+    onOutput: packets.receive,
+  });
+  return packets.finish().frames.length > 1 ? 'clip' : 'photo';
+}
+
 export function factsOfPicture(path: string, picture: PictureFacts): MediaFacts {
   const durationS = picture.delaysMs.reduce((sum, delay) => sum + delay, 0) / 1000;
   return {
