@@ -12,8 +12,9 @@ export const FPS = 8;
 /** Everything random about a clip, drawn: rendering adds nothing. */
 export interface Layout {
   readonly sprite: Sprite;
-  /** First frame of the animation; it goes on by one a frame and wraps around. */
+  /** First frame of the animation, and by how many it goes on each frame; it wraps around. */
   readonly firstFrame: number;
+  readonly stride: number;
   readonly flipped: boolean;
   readonly viewIndex: number;
   /** The camera's window at the first frame, and its drift in view pixels a frame. */
@@ -67,13 +68,14 @@ export function layOut(stream: RandomStream, atlas: Atlas, content: Content, fra
   const horizon = ((VIEW.horizon - top) * CLIP_SIZE) / side;
   const viewIndex = stream.integer(scene.yaws.length);
 
-  const exposure = between(stream, 0.9, 1.1);
+  const exposure = between(stream, 0.9, 1.04);
   const warmth = between(stream, -0.04, 0.04);
   const tint = [exposure * (1 + warmth), exposure, exposure * (1 - warmth)];
-  const ownLight = between(stream, 0.94, 1.06);
+  const ownLight = between(stream, 0.94, 1.02);
   const common = {
     sprite,
     firstFrame: stream.integer(sprite.frames),
+    stride: articulated?.stride ?? 1,
     flipped: stream.integer(2) === 1,
     viewIndex,
     window,
@@ -98,7 +100,9 @@ export function layOut(stream: RandomStream, atlas: Atlas, content: Content, fra
   }
 
   const ground = between(stream, 46, 59);
-  const size = Math.min(Math.max((ground - horizon) * between(stream, 1.15, 1.6), 28), 46);
+  // Limbs need more room than a still figure to be read.
+  const room = articulated === undefined ? 1 : 1.2;
+  const size = room * Math.min(Math.max((ground - horizon) * between(stream, 1.15, 1.6), 28), 46);
   const { extent } = sprite;
   const direction = (subject.faces === 'right') === common.flipped ? -1 : 1;
   const trajectory = trajectoryOf(stream, motion, {

@@ -21,6 +21,8 @@ export interface ArticulatedMotion extends MotionFacts {
   readonly kind: 'articulated';
   /** The animation of a performer, or undefined where that performer has none. */
   readonly activity?: (performer: Performer) => string | undefined;
+  /** Frames of the animation for one frame of a clip; slow ones play at double speed. Default 1. */
+  readonly stride?: 2;
   /** Speed across the picture, in pixels per second, in the direction the art faces. */
   readonly travel?: readonly [low: number, high: number];
   /** Height above the ground, in pixels. */
@@ -81,18 +83,18 @@ export const MOTIONS: readonly Motion[] = [
   articulated('pretraining', 'walk', 'walking', { activity: byGender('1f6b6'), travel: [8, 14] }),
   articulated('pretraining', 'run', 'running', { activity: byGender('1f3c3'), travel: [14, 26] }),
   articulated('pretraining', 'bike', 'riding a bike', { activity: byGender('1f6b4'), travel: [12, 24] }),
-  articulated('pretraining', 'lift', 'lifting weights', { activity: byGender('1f3cb') }),
+  articulated('pretraining', 'lift', 'lifting weights', { activity: byGender('1f3cb'), stride: 2 }),
   articulated('pretraining', 'dribble', 'bouncing a ball', { activity: byGender('26f9'), travel: [4, 12] }),
   articulated('pretraining', 'wheelchair', 'riding a wheelchair', {
     activity: poweredChair,
     travel: [8, 16],
   }),
   articulated('pretraining', 'wave', 'waving', { activity: byGender('1f64b'), bust: true }),
-  articulated('pretraining', 'shrug', 'shrugging', { activity: byGender('1f937'), bust: true }),
-  articulated('pretraining', 'bow', 'bowing', { activity: byGender('1f647'), bust: true }),
+  articulated('pretraining', 'shrug', 'shrugging', { activity: byGender('1f937'), bust: true, stride: 2 }),
+  articulated('pretraining', 'bow', 'bowing', { activity: byGender('1f647'), bust: true, stride: 2 }),
   articulated('pretraining', 'fly', 'flying', { travel: [4, 14], aloft: [8, 22] }),
   articulated('pretraining', 'swim', 'swimming', { travel: [4, 12], aloft: [3, 14] }),
-  articulated('pretraining', 'nod', 'nodding', {}),
+  articulated('pretraining', 'nod', 'nodding', { stride: 2 }),
   articulated('pretraining', 'wag', 'wagging its tail', {}),
   articulated('pretraining', 'drive', 'driving', { travel: [12, 30] }),
 
@@ -114,10 +116,18 @@ export const MOTIONS: readonly Motion[] = [
   articulated('evaluation', 'cartwheel', 'turning cartwheels', { activity: byGender('1f938') }),
   articulated('evaluation', 'juggle', 'juggling', { activity: byGender('1f939'), bust: true }),
   articulated('evaluation', 'surf', 'surfing', { activity: byGender('1f3c4'), travel: [2, 8] }),
-  articulated('evaluation', 'throw', 'throwing a ball', { activity: byGender('1f93e') }),
-  articulated('evaluation', 'facepalm', 'covering the face', { activity: byGender('1f926'), bust: true }),
-  articulated('evaluation', 'cross-arms', 'crossing the arms', { activity: byGender('1f645'), bust: true }),
-  articulated('evaluation', 'dance', 'dancing', { activity: dancing }),
+  articulated('evaluation', 'throw', 'throwing a ball', { activity: byGender('1f93e'), stride: 2 }),
+  articulated('evaluation', 'facepalm', 'covering the face', {
+    activity: byGender('1f926'),
+    bust: true,
+    stride: 2,
+  }),
+  articulated('evaluation', 'cross-arms', 'crossing the arms', {
+    activity: byGender('1f645'),
+    bust: true,
+    stride: 2,
+  }),
+  articulated('evaluation', 'dance', 'dancing', { activity: dancing, stride: 2 }),
   articulated('evaluation', 'ride', 'riding a horse', { activity: horseRiding, travel: [8, 18] }),
 
   ...procedural('development', 1, {
@@ -125,8 +135,8 @@ export const MOTIONS: readonly Motion[] = [
     stretch: 'stretching tall',
     orbit: 'circling on the ground',
   }),
-  articulated('development', 'golf', 'playing golf', { activity: byGender('1f3cc') }),
-  articulated('development', 'climb', 'climbing a rock', { activity: byGender('1f9d7') }),
+  articulated('development', 'golf', 'playing golf', { activity: byGender('1f3cc'), stride: 2 }),
+  articulated('development', 'climb', 'climbing a rock', { activity: byGender('1f9d7'), stride: 2 }),
 ];
 
 /** The motion with this id; throws RangeError where there is none. */

@@ -45,7 +45,7 @@ export function renderLayout(atlas: Atlas, scene: Scene, layout: Layout): Pixels
     const ground = groundAt(layout.horizon, layout.ground, pose) - driftY * zoom;
     if (layout.shadow > 0 && pose.opacity > 0) {
       const fade = 1 / (1 + pose.lift / 14);
-      const radiusX = Math.max(halfWidth * (0.78 + pose.lift / 120), 2);
+      const radiusX = halfWidth * (0.8 + pose.lift / 120) + 1.5;
       const strength = layout.shadow * fade * pose.opacity;
       paintShadow(canvas.rgb, x, ground - 0.4, radiusX, Math.max(radiusX * 0.24, 1.6), strength);
     }
@@ -59,7 +59,7 @@ export function renderLayout(atlas: Atlas, scene: Scene, layout: Layout): Pixels
     paintSprite(
       canvas,
       level,
-      (layout.firstFrame + frame) % sprite.frames,
+      (layout.firstFrame + frame * layout.stride) % sprite.frames,
       ((extent.left + extent.right) / 2) * level.size - level.originX,
       ((extent.top + extent.bottom) / 2) * level.size - level.originY,
       {

@@ -56,7 +56,7 @@ export const SCENES: readonly Scene[] = [
   }),
   scene(1, 'sea', 'on the sea', 'sky', {
     yaws: [-120, -30, 60, 150],
-    brightness: 0.42,
+    brightness: 0.5,
     light: [0.98, 1, 1.04],
     shadow: 0.3,
   }),
