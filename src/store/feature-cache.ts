@@ -82,18 +82,19 @@ export class FeatureCache {
    */
   async getOrCompute(
     key: string,
-    compute: () => Promise<CachedFeatures>,
+    compute: () => Promise<ReadonlyMap<string, HostTensor>>,
     onNotice: (message: string) => void,
-  ): Promise<CachedFeatures> {
+    metadata: JsonObject = {},
+  ): Promise<ReadonlyMap<string, HostTensor>> {
     try {
       const found = await this.get(key);
-      if (found) return found;
+      if (found) return found.tensors;
     } catch (error) {
       if (!(error instanceof FileFormatError)) throw error;
       onNotice(`cached features are damaged and are computed again: ${error.message}`);
     }
     const computed = await compute();
-    await this.put(key, computed.tensors, computed.metadata);
+    await this.put(key, computed, metadata);
     return computed;
   }
 
