@@ -4,7 +4,7 @@ import { sizeOf } from '../tensor/shape.ts';
 import { recompute } from './checkpoint.ts';
 import { add } from './ops/elementwise.ts';
 import { type GemmAttributes, gemm, gemmOp } from './ops/matrix.ts';
-import { reshape } from './ops/shape.ts';
+import { reshape, reshapeOp } from './ops/shape.ts';
 import { constant, type Node, NotDifferentiableError, tracePosition, type Value } from './value.ts';
 
 /**
@@ -18,6 +18,9 @@ export function gradients(loss: Value, targets: readonly Value[]): (Value | unde
   }
   const dependent = nodesThatDependOn(loss.node, new Set(targets.map((target) => target.node)));
   const pending = new Map<Value, Value>([[loss, constant(floats(loss.shape, [1]))]]);
+  /** How often a gradient was handed on unchanged, or is a result. */
+  const holders = new Map<Value, number>();
+  const hold = (gradient: Value) => holders.set(gradient, (holders.get(gradient) ?? 0) + 1);
   const replay = recompute();
 
   for (const node of [...dependent].sort((a, b) => b.id - a.id)) {
@@ -41,11 +44,17 @@ export function gradients(loss: Value, targets: readonly Value[]): (Value | unde
       gradients: incoming,
       needs,
     });
+    for (const contribution of contributions) if (contribution) hold(contribution);
+    // Nobody but this contribution uses a product that is new, or that reached this node alone and was
+    // only reshaped by it.
+    const isExclusive = (product: Value) =>
+      product.node.id >= before ||
+      (node.op === reshapeOp && holders.get(product) === 1 && !targets.includes(node.outputs[0]));
     for (const [i, contribution] of contributions.entries()) {
       if (!contribution || !needs[i]) continue;
       const operand = node.inputs[i];
       const sum = pending.get(operand);
-      pending.set(operand, sum ? accumulate(sum, contribution, before) : contribution);
+      pending.set(operand, sum ? accumulate(sum, contribution, isExclusive) : contribution);
     }
   }
   return targets.map((target) => pending.get(target));
@@ -72,19 +81,12 @@ function nodesThatDependOn(end: Node, targets: ReadonlySet<Node>): Set<Node> {
   return dependent;
 }
 
-/**
- * sum + contribution. A matrix product that nobody else can have seen, because its node is not older than
- * `fresh`, takes `sum` as its addend, which saves a pass.
- */
-function accumulate(sum: Value, contribution: Value, fresh: number): Value {
-  const behindReshape = contribution.node.op.name === 'reshape' ? contribution.node.inputs[0] : contribution;
-  const { node } = behindReshape;
-  if (node.op !== gemmOp || node.inputs.length !== 2 || node.id < fresh) return add(sum, contribution);
-  const product = gemm(
-    node.inputs[0],
-    node.inputs[1],
-    node.attributes as GemmAttributes,
-    reshape(sum, behindReshape.shape),
-  );
-  return reshape(product, contribution.shape);
+/** sum + contribution. A matrix product that nobody else uses takes `sum` as its addend, which saves a pass. */
+function accumulate(sum: Value, contribution: Value, isExclusive: (product: Value) => boolean): Value {
+  const product = contribution.node.op === reshapeOp ? contribution.node.inputs[0] : contribution;
+  const { node } = product;
+  if (node.op !== gemmOp || node.inputs.length !== 2 || !isExclusive(product)) return add(sum, contribution);
+  const [a, b] = node.inputs;
+  const addend = reshape(sum, product.shape);
+  return reshape(gemm(a, b, node.attributes as GemmAttributes, addend), contribution.shape);
 }

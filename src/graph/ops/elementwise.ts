@@ -9,6 +9,7 @@ import {
   type Value,
 } from '../value.ts';
 import { sumTo } from './reduce.ts';
+import { expandOp } from './shape.ts';
 
 export type Operand = Value | number;
 type None = Record<string, never>;
@@ -69,19 +70,30 @@ function binary(
       emitter.node(onnxType, inputs, outputs);
     },
   });
-  return (a, b) => apply(op, [toValue(a), toValue(b)], NONE);
+  return (a, b) => {
+    const [left, right] = [toValue(a), toValue(b)];
+    return apply(op, [unexpanded(left, right), unexpanded(right, left)], NONE);
+  };
+}
+
+/** The operand before it was expanded, where broadcasting with `other` expands it as far. */
+function unexpanded(operand: Value, other: Value): Value {
+  const { op, inputs } = operand.node;
+  if (op !== expandOp) return operand;
+  const shape = broadcastShapes(operand.shape, other.shape);
+  return sameShape(broadcastShapes(inputs[0].shape, other.shape), shape) ? inputs[0] : operand;
 }
 
 export const add = binary('add', 'Add', (_a, _b, _y, dy) => [dy, dy]);
 export const sub = binary('sub', 'Sub', (_a, _b, _y, dy, needs) => [dy, needs[1] ? neg(dy) : undefined]);
-export const mul = binary('mul', 'Mul', (a, b, _y, dy, needs) => [
-  needs[0] ? mul(dy, b) : undefined,
-  needs[1] ? mul(dy, a) : undefined,
-]);
-export const div = binary('div', 'Div', (_a, b, y, dy, needs) => [
-  div(dy, b),
-  needs[1] ? neg(mul(div(dy, b), y)) : undefined,
-]);
+export const mul = binary('mul', 'Mul', (a, b, _y, dy, needs) => {
+  if (a === b) return [mul(dy, mul(a, 2)), undefined];
+  return [needs[0] ? mul(dy, b) : undefined, needs[1] ? mul(dy, a) : undefined];
+});
+export const div = binary('div', 'Div', (_a, b, y, dy, needs) => {
+  const da = div(dy, b);
+  return [da, needs[1] ? neg(mul(da, y)) : undefined];
+});
 /** At a tie the whole gradient goes to the first operand. */
 export const maximum = binary('maximum', 'Max', (a, b, _y, dy) => {
   const first = greaterOrEqual(a, b);

@@ -12,7 +12,7 @@ import { ONNX_DTYPE } from '../onnx-emitter.ts';
 import { apply, defineOp, requireShape, type Value } from '../value.ts';
 import { sumTo } from './reduce.ts';
 
-const reshapeOp = defineOp<{ shape: Shape }>({
+export const reshapeOp = defineOp<{ shape: Shape }>({
   name: 'reshape',
   infer: ([x], { shape }) => {
     requireShape(
@@ -66,7 +66,7 @@ export function transposeLast(x: Value): Value {
   return transpose(x, [...order.slice(0, last - 1), last, last - 1]);
 }
 
-const expandOp = defineOp<{ shape: Shape }>({
+export const expandOp = defineOp<{ shape: Shape }>({
   name: 'expand',
   infer: ([x], { shape }) => {
     const broadcast = broadcastShapes(x.shape, shape, 'op expand');
