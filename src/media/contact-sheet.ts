@@ -21,6 +21,8 @@ export interface SheetOptions {
   readonly title?: string;
   /** Width of each picture; heights follow from the aspect of the first. Default: that picture's own width. */
   readonly cellWidth?: number;
+  /** Room for the labels left of the rows, in pixels; default 150. */
+  readonly labelWidth?: number;
 }
 
 const GAP = 8;
@@ -61,7 +63,7 @@ export async function renderContactSheet(
   const first = rows.flatMap((row) => row.cells)[0];
   if (!first) throw new MediaError({ where, expected: 'at least one picture', got: 'none' });
   const cell = cellSize(first, options.cellWidth);
-  const layout = layoutOf(rows, cell, options.title !== undefined);
+  const layout = layoutOf(rows, cell, options);
   if (layout.width * layout.height > MAX_SHEET_PIXELS) {
     throw new MediaError({
       where,
@@ -99,9 +101,10 @@ function cellSize({ image }: SheetCell, cellWidth: number | undefined): Size {
   return { width: wanted, height: Math.max(1, Math.round((wanted * height) / width)) };
 }
 
-function layoutOf(rows: readonly SheetRow[], cell: Size, hasTitle: boolean): Layout {
-  const left = GAP + (rows.some((row) => row.label !== undefined) ? ROW_LABEL_WIDTH : 0);
-  const top = hasTitle ? TITLE_HEIGHT : GAP;
+function layoutOf(rows: readonly SheetRow[], cell: Size, options: SheetOptions): Layout {
+  const labelWidth = options.labelWidth ?? ROW_LABEL_WIDTH;
+  const left = GAP + (rows.some((row) => row.label !== undefined) ? labelWidth : 0);
+  const top = options.title === undefined ? GAP : TITLE_HEIGHT;
   const rowHeights = rows.map(
     (row) => cell.height + GAP + (row.cells.some(({ label }) => label !== undefined) ? LABEL_HEIGHT : 0),
   );
@@ -123,7 +126,7 @@ function textLayer(rows: readonly SheetRow[], cell: Size, layout: Layout, title:
   rows.forEach((row, rowIndex) => {
     const { top } = layout.placeOf(rowIndex, 0);
     if (row.label !== undefined)
-      parts.push(textAt(GAP, top + cell.height / 2 + 4, row.label, ROW_LABEL_WIDTH - GAP));
+      parts.push(textAt(GAP, top + cell.height / 2 + 4, row.label, layout.left - 2 * GAP));
     row.cells.forEach(({ label }, column) => {
       const { left } = layout.placeOf(rowIndex, column);
       if (label !== undefined) parts.push(textAt(left, top + cell.height + 15, label, cell.width));
