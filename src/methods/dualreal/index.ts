@@ -1,4 +1,12 @@
+export { FoldError, foldCondition, fuseAdapters } from './fold.ts';
+export { initialParameters } from './initialize.ts';
 export { type Injection, type InjectionRequest, injectDualReal } from './inject.ts';
+export {
+  AdapterLayoutError,
+  type DualRealShape,
+  expectedTensors,
+  inferDualRealShape,
+} from './layout.ts';
 export {
   type AdapterSite,
   adapterName,
@@ -6,7 +14,6 @@ export {
   type ParameterGroup,
   parameterGroup,
 } from './names.ts';
-export { initialParameters } from './initialize.ts';
 export { type BatchShape, type DualRealModel, dualRealObjective, traceDualReal } from './objective.ts';
 export {
   DUALREAL_PRESETS,

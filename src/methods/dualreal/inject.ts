@@ -2,9 +2,12 @@ import type { Value } from '../../graph/index.ts';
 import * as g from '../../graph/index.ts';
 import type { BlockSite, Probe, TransformerHooks } from '../../models/cogvideox/transformer/index.ts';
 import type { ParameterScope } from '../../nn/parameters.ts';
+import { DualrealError } from '../../tensor/errors.ts';
 import { floats } from '../../tensor/host-tensor.ts';
 import { type AdapterShare, adapterOutput, addAdapters } from './adapter.ts';
 import { stageBlender } from './controller.ts';
+import { addFusedAdapters } from './fused.ts';
+import { fusedName } from './layout.ts';
 import { type AdapterSite, adapterName, type Dimension } from './names.ts';
 import { type DualRealOptions, requireGroups } from './options.ts';
 
@@ -21,6 +24,8 @@ export interface InjectionRequest {
   readonly dimensions?: readonly Dimension[];
   /** Replaces the controller's shares with given ones [B, n] (the slider, recorded weights). */
   readonly shares?: Value;
+  /** 'fused': both adapters of a site in one, as folded files hold them; without condition. */
+  readonly form?: 'separate' | 'fused';
   readonly probe?: Probe;
 }
 
@@ -34,6 +39,7 @@ export interface Injection {
 export function injectDualReal(request: InjectionRequest): Injection {
   const { options, blocks, batch, scope, probe, dimensions = ['identity', 'motion'] } = request;
   requireGroups(options.groups, blocks);
+  requireForm(request);
   const groups = Math.max(1, options.groups);
   let weights: Record<Dimension, readonly Value[]> | undefined;
   let identity: Value | undefined;
@@ -54,6 +60,13 @@ export function injectDualReal(request: InjectionRequest): Injection {
     }));
 
   const blend = (site: AdapterSite) => (at: BlockSite, output: Value, normalized: Value) => {
+    if (request.form === 'fused') {
+      const group = Math.floor(at.block / (blocks / groups));
+      const { identity, motion } = weights!;
+      const pair = { identity: identity[group], motion: motion[group] };
+      const path = scope.at('transformer_blocks', at.block, fusedName(site));
+      return addFusedAdapters(path, pair, output, normalized, options);
+    }
     const shares = sharesAt(at.block, site);
     if (at.block === 0 && probe) probeAdapters(shares, dimensions, site, at, normalized, options, probe);
     return addAdapters(output, normalized, shares, options);
@@ -74,6 +87,16 @@ export function injectDualReal(request: InjectionRequest): Injection {
         : { beforeBlocks, afterBlock: blend('attn') },
     identityWeights: () => identity!,
   };
+}
+
+function requireForm({ form, condition, dimensions }: InjectionRequest): void {
+  if (form !== 'fused' || (!condition && !dimensions)) return;
+  throw new DualrealError({
+    where: 'fused adapters',
+    expected: 'no condition (it is folded into them) and both adapters at work',
+    got: condition ? 'a condition' : `only ${dimensions!.join(', ')}`,
+    hint: 'use the adapter file from before folding',
+  });
 }
 
 /** [B, n] → n values [B, 1, 1]. */

@@ -23,7 +23,7 @@ export interface BatchShape {
 }
 
 export type TraceOptions = Omit<TransformerOptions, 'hooks'> &
-  Pick<InjectionRequest, 'dimensions' | 'shares'> & {
+  Pick<InjectionRequest, 'dimensions' | 'shares' | 'form'> & {
     /** Adapters and controller are weights too, which is faster where nothing is trained. */
     readonly frozen?: boolean;
   };
@@ -48,7 +48,7 @@ export function traceDualReal(
 ): DualRealModel {
   const parameters = new Parameters((path) => !extra.frozen && parameterGroup(path) !== undefined);
   const { batch, latentFrames, latentHeight, latentWidth, textTokens } = shape;
-  const { dimensions, shares, ...transformerOptions } = extra;
+  const { dimensions, shares, form, ...transformerOptions } = extra;
   const injection = injectDualReal({
     options,
     blocks: config.blocks,
@@ -57,6 +57,7 @@ export function traceDualReal(
     ...(shape.conditioned && { condition: g.input('condition', [batch, 1, options.conditionDim]) }),
     ...(dimensions && { dimensions }),
     ...(shares && { shares }),
+    ...(form && { form }),
     ...(extra.probe && { probe: extra.probe }),
   });
   const output = cogVideoXTransformer(
