@@ -1,6 +1,6 @@
 import { sizeOf } from '../tensor/shape.ts';
 import { barrier } from './ops/elementwise.ts';
-import { applyAll, isLeaf, type Node, type Value, withRegion } from './value.ts';
+import { applyAll, constantOp, isLeaf, type Node, type Value, weightOp, withRegion } from './value.ts';
 
 /**
  * Gradient checkpointing (Chen et al., "Training deep nets with sublinear memory cost", 2016): values
@@ -16,8 +16,8 @@ type Operands = Pick<Node, 'inputs' | 'outputs'>;
 /**
  * The replay used by one backward walk: given a node, its operands and results as the backward rule may
  * use them. For a node outside every region those are its own; inside one, they are recomputed from the
- * values that enter the region, held back by a barrier on the first gradient that arrives there (without
- * it, common-subexpression elimination would merge the copy with the original and keep it alive).
+ * values that enter the region, held back by barriers on the first gradient that arrives there (without
+ * them, common-subexpression elimination would merge the copy with the original and keep it alive).
  */
 export function recompute(): (node: Node, incoming: readonly (Value | undefined)[]) => Operands {
   const replays = new Map<object, Replay>();
@@ -48,32 +48,30 @@ class Replay {
   }
 
   copyOf(value: Value): Value {
-    let copy = this.copies.get(value);
-    if (!copy) {
-      if (isLeaf(value.node)) copy = value;
-      else if (value.node.region === this.region) copy = this.replayed(value);
-      else copy = value.dtype === 'f32' ? barrier(value, this.trigger) : value;
-      this.copies.set(value, copy);
-    }
-    return copy;
-  }
-
-  private replayed({ node, index }: Value): Value {
+    const { node, index } = value;
+    if (node.region !== this.region || isLeaf(node)) return value;
+    const known = this.copies.get(value);
+    if (known) return known;
     const inputs = node.inputs.map((operand) => this.copyOf(operand));
-    const delayed = inputs.some((copy, i) => copy !== node.inputs[i]) ? inputs : this.heldBack(node);
-    const outputs = delayed ? applyAll(node.op, delayed, node.attributes) : node.outputs;
+    const isLate = inputs.some((copy, i) => copy !== node.inputs[i]);
+    const late = isLate ? inputs : this.heldBack(node);
+    const outputs = late ? applyAll(node.op, late, node.attributes) : node.outputs;
     for (const [i, original] of node.outputs.entries()) this.copies.set(original, outputs[i]);
     return outputs[index];
   }
 
   /**
-   * Operands for a node that would otherwise be computed from leaves alone: the smallest is held back. None
-   * where that costs more than keeping the result, as for a look-up in a large table.
+   * The operands of a node that sees only what entered the region, with the smallest that can be held back
+   * behind the trigger. Undefined where that is more than the result, which is then better kept.
    */
   private heldBack({ inputs, outputs }: Node): Value[] | undefined {
-    const sizes = inputs.map((operand) => (operand.dtype === 'f32' ? sizeOf(operand.shape) : Infinity));
+    // A frozen weight must stay one, to be prepared for its products when the program is compiled.
+    const sizes = inputs.map(({ node, dtype, shape }) =>
+      dtype === 'f32' && node.op !== weightOp && node.op !== constantOp ? sizeOf(shape) : Infinity,
+    );
     const smallest = Math.min(...sizes);
     if (smallest > sizeOf(outputs[0].shape)) return undefined;
-    return inputs.with(sizes.indexOf(smallest), barrier(inputs[sizes.indexOf(smallest)], this.trigger));
+    const chosen = sizes.indexOf(smallest);
+    return inputs.with(chosen, barrier(inputs[chosen], this.trigger));
   }
 }
