@@ -20,6 +20,13 @@ export function wholeLatentFrames(count: number, temporalRatio = 4): number {
   return count < 1 ? 0 : Math.floor((count - 1) / temporalRatio) * temporalRatio + 1;
 }
 
+/** The part of a file that {@link selectFrames} can need; decoding more is waste. */
+export function neededRange(selection: FrameSelection): { maxFrames: number } | { maxDurationS: number } {
+  return selection.fps === 'native'
+    ? { maxFrames: selection.maxFrames }
+    : { maxDurationS: selection.maxFrames / selection.fps };
+}
+
 /** Indices into the decoded frames (repeats are possible when the target rate is above the clip's). */
 export function selectFrames(timesS: readonly number[], fps: number, selection: FrameSelection): number[] {
   const available =

@@ -18,7 +18,13 @@ export { DEFAULT_MEDIA_LIMITS, MediaError, type MediaLimits, type MediaOptions }
 export { type FfmpegProgram, findFfmpeg } from './ffmpeg-program.ts';
 export { CLIP_EXTENSIONS, looksLikeMedia, PHOTO_EXTENSIONS } from './file-kind.ts';
 export { type FitMode, fitFrames, fromModelRange, stretchOf, toModelRange } from './fit.ts';
-export { type FrameRate, type FrameSelection, selectFrames, wholeLatentFrames } from './frame-selection.ts';
+export {
+  type FrameRate,
+  type FrameSelection,
+  neededRange,
+  selectFrames,
+  wholeLatentFrames,
+} from './frame-selection.ts';
 export { type LoadedMedia, type LoadRequest, loadMedia } from './load.ts';
 export {
   clipRecipe,

@@ -1,7 +1,7 @@
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import { type DecodedVideo, type DecodeOptions, decodeVideo } from './decode.ts';
 import { type FitMode, fitFrames } from './fit.ts';
-import { type FrameSelection, selectFrames } from './frame-selection.ts';
+import { type FrameSelection, neededRange, selectFrames } from './frame-selection.ts';
 import type { Size } from './resize.ts';
 
 /** The shape in which a model takes photos and clips. */
@@ -34,9 +34,7 @@ export async function loadMedia(
   const { size, fit, selection } = request;
   const video = await decodeVideo(path, {
     ...options,
-    ...(selection.fps === 'native'
-      ? { maxFrames: selection.maxFrames }
-      : { maxDurationS: selection.maxFrames / selection.fps }),
+    ...neededRange(selection),
     ...(fit === 'stretch' ? { size } : {}),
   });
   const chosen = framesAt(video, selectFrames(video.timesS, video.fps, selection));

@@ -110,5 +110,9 @@ export function colourDistance(a: Look, b: Look): number {
 export function frameOf(frames: HostTensor<'u8'>, index: number): HostTensor<'u8'> {
   const [, height, width] = frames.shape;
   const frameBytes = height * width * 3;
-  return hostTensor('u8', [height, width, 3], frames.data.subarray(index * frameBytes, (index + 1) * frameBytes));
+  return hostTensor(
+    'u8',
+    [height, width, 3],
+    frames.data.subarray(index * frameBytes, (index + 1) * frameBytes),
+  );
 }
