@@ -8,6 +8,8 @@ export type Backend = 'cpu' | 'webgpu' | 'cuda';
 /** What the ONNX form of an op may depend on besides its operands. */
 export interface EmitTarget {
   readonly backend: Backend;
+  /** Channels per block of the CPU engine's convolution layout; absent where it has none. */
+  readonly blockedChannels?: number | undefined;
 }
 
 /**

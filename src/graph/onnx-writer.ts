@@ -88,6 +88,9 @@ export function writeOnnx(traced: Program, options: WriteOptions): Uint8Array {
     opsetImport: [
       create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(OPSET) }),
       create(OperatorSetIdProtoSchema, { domain: 'com.microsoft', version: 1n }),
+      ...(options.target.blockedChannels === undefined
+        ? []
+        : [create(OperatorSetIdProtoSchema, { domain: 'com.microsoft.nchwc', version: 1n })]),
     ],
     graph: writer.graph,
   });

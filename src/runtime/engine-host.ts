@@ -1,6 +1,7 @@
 import type * as ort from 'onnxruntime-node';
 import { DualrealError } from '../tensor/errors.ts';
 import { floats, type HostTensor } from '../tensor/host-tensor.ts';
+import { findBlockedChannels } from './blocked-layout.ts';
 import { engineError } from './engine-error.ts';
 import { AdamW, type AdamWSettings } from './optimizer/adamw.ts';
 import { startMovingAverage, updateMovingAverage } from './optimizer/moving-average.ts';
@@ -58,7 +59,14 @@ interface OpenSession {
 export class EngineHost {
   private readonly sessions = new Map<number, OpenSession>();
   private readonly trainers = new Map<number, Trainer>();
+  private blocked: Promise<number | undefined> | undefined;
   private nextId = 1;
+
+  /** Channels per block of the CPU engine's convolution layout, if it has one. */
+  async blockedChannels(): Promise<number | undefined> {
+    this.blocked ??= findBlockedChannels();
+    return this.blocked;
+  }
 
   async open(model: Uint8Array, settings: SessionSettings, trainerId?: number): Promise<number> {
     const trainer = trainerId === undefined ? undefined : this.trainer(trainerId);
