@@ -48,8 +48,16 @@ export function groundAt(horizon: number, ground: number, pose: Pose): number {
   return horizon + (ground - horizon) * pose.nearness;
 }
 
-/** Pixels that may lie outside the picture at a side. */
-const OVERHANG = 3;
+/** Pixels that may lie above the picture, and the share of half the width that may lie beside it. */
+const OVERHANG = 2;
+const SIDE_OVERHANG = 0.15;
+
+/** Slim figures, and limbs in motion, need more size to be read. */
+function roomFor({ extent }: Sprite, isArticulated: boolean): number {
+  if (isArticulated) return 1.2;
+  const fill = Math.sqrt((extent.right - extent.left) * (extent.bottom - extent.top));
+  return Math.min(Math.max(0.75 / fill, 0.95), 1.25);
+}
 
 /** Draws where everything is in sample's clip of `frames` frames. */
 export function layOut(stream: RandomStream, atlas: Atlas, content: Content, frames: number): Layout {
@@ -100,8 +108,7 @@ export function layOut(stream: RandomStream, atlas: Atlas, content: Content, fra
   }
 
   const ground = between(stream, 46, 59);
-  // Limbs need more room than a still figure to be read.
-  const room = articulated === undefined ? 1 : 1.2;
+  const room = roomFor(sprite, articulated !== undefined);
   const size = room * Math.min(Math.max((ground - horizon) * between(stream, 1.15, 1.6), 28), 46);
   const { extent } = sprite;
   const direction = (subject.faces === 'right') === common.flipped ? -1 : 1;
@@ -137,10 +144,11 @@ function place(
   if (excess < 0) ground = Math.min(ground - excess, Math.max(ground, CLIP_SIZE - 3));
   for (let attempt = 0; attempt < 4 && highest(size, ground) < 0; attempt++) size *= 0.92;
 
-  const leftmost = Math.min(...poses.map((pose) => pose.x - reach(sprite, size, pose).halfWidth));
-  const rightmost = Math.max(...poses.map((pose) => pose.x + reach(sprite, size, pose).halfWidth));
-  const low = -OVERHANG - leftmost;
-  const high = CLIP_SIZE + OVERHANG - rightmost;
+  const inside = 1 - SIDE_OVERHANG;
+  const leftmost = Math.min(...poses.map((pose) => pose.x - inside * reach(sprite, size, pose).halfWidth));
+  const rightmost = Math.max(...poses.map((pose) => pose.x + inside * reach(sprite, size, pose).halfWidth));
+  const low = -leftmost;
+  const high = CLIP_SIZE - rightmost;
   const x = low < high ? between(stream, low, high) : (low + high) / 2;
   return { size, ground, x };
 }

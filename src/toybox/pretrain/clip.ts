@@ -1,0 +1,142 @@
+import * as g from '../../graph/index.ts';
+import { preprocess, clipRecipe } from '../../media/preprocess.ts';
+import { clipImageFeatures, clipLogits, clipTextFeatures } from '../../models/clip/index.ts';
+import { Parameters } from '../../nn/parameters.ts';
+import type { Executable, Runtime } from '../../runtime/index.ts';
+import { hostTensor, integers } from '../../tensor/host-tensor.ts';
+import { randomStream } from '../../tensor/random.ts';
+import { sizeOf } from '../../tensor/shape.ts';
+import { createUniverse, type RenderedClip } from '../universe/universe.ts';
+import { CLIP_RECIPE, clipConfig, SIDE } from './configs.ts';
+import { pairAccuracy, pairLoss } from './contrastive.ts';
+import { gradientProgram } from './gradient-program.ts';
+import { initialParameters } from './initialize.ts';
+import { meanRows, nearest, share, unitRows } from './retrieval.ts';
+import type { Batcher, BatchRequest, PretrainingTask, TensorTable } from './task.ts';
+import { clipTokenizerFiles, TEXT_TOKENS, tokenizerOf } from './tokenizers.ts';
+
+const CLIP_FRAMES = 9;
+const FRAME_BYTES = SIDE * SIDE * 3;
+/** Frames of a clip whose mean embedding stands for it, when clips are told apart. */
+const JUDGED_FRAMES = [0, 4, 8];
+const JUDGED_CLIPS = 100;
+
+/** How CLIP takes pictures of the universe: as they are, with OpenAI's statistics. */
+export const CLIP_PREPROCESS = clipRecipe(SIDE);
+
+/** Half single pictures, half moments of clips, each with its caption; no caption twice in a batch. */
+export function clipBatcher({ seed, cacheFolder, batch = CLIP_RECIPE.batch }: BatchRequest): Batcher {
+  const settings = { seed, split: 'pretraining', stage: CLIP_RECIPE.stage, cacheFolder } as const;
+  const pictures = createUniverse({ ...settings, frames: 1 });
+  const clips = createUniverse({ ...settings, frames: CLIP_FRAMES });
+  const tokenizer = tokenizerOf(clipTokenizerFiles(), 'CLIP');
+  return (step) => {
+    const pixels = new Uint8Array(batch * FRAME_BYTES);
+    const ids: bigint[] = [];
+    const captions = new Set<string>();
+    for (let b = 0; b < batch; b++) {
+      const universe = b % 2 === 0 ? pictures : clips;
+      // Two candidates a place: the second is taken where the first one's caption is there already.
+      const first = (step * batch + b) * 2;
+      const index = captions.has(universe.describe(first).caption) ? first + 1 : first;
+      const { frames, caption } = universe.render(index);
+      captions.add(caption);
+      const at = randomStream(seed, 'frame', step, b).integer(frames.length / FRAME_BYTES);
+      pixels.set(frames.subarray(at * FRAME_BYTES, (at + 1) * FRAME_BYTES), b * FRAME_BYTES);
+      ids.push(...tokenizer.encode(caption, TEXT_TOKENS).ids.data);
+    }
+    return {
+      pixels: preprocess(hostTensor('u8', [batch, SIDE, SIDE, 3], pixels), CLIP_PREPROCESS),
+      ids: hostTensor('i64', [batch, TEXT_TOKENS], BigInt64Array.from(ids)),
+    };
+  };
+}
+
+/** CLIP's symmetric contrastive objective (Radford et al., 2021, figure 3) on rendered pictures. */
+export function clipTask({ cacheFolder, batch = CLIP_RECIPE.batch }: BatchRequest): PretrainingTask {
+  const config = clipConfig();
+  const parameters = new Parameters(() => true);
+  const scope = parameters.root;
+  const image = clipImageFeatures(config, scope, g.input('pixels', [batch, 3, SIDE, SIDE]));
+  const text = clipTextFeatures(config, scope, { ids: g.input('ids', [batch, TEXT_TOKENS], 'i64') });
+  const logits = clipLogits(scope, image, text);
+  const program = gradientProgram('pretrain-clip', parameters, {
+    loss: pairLoss(logits),
+    accuracy: pairAccuracy(logits),
+  });
+  const towers = [config.vision, config.text];
+  const depthScale = 1 / Math.sqrt(2 * Math.max(...towers.map(({ blocks }) => blocks)));
+  return {
+    recipe: { ...CLIP_RECIPE, batch },
+    program,
+    trainable: parameters.declared,
+    frozen: new Map(),
+    carried: new Map(),
+    initialize: (seed) =>
+      initialParameters(parameters.declared, seed, [
+        [/^logit_scale$/, { constant: Math.log(1 / 0.07) }],
+        [/(position|token|class)_embedding/, { std: 0.02 }],
+        [/(out_proj|fc2)\.weight$/, { std: depthScale / Math.sqrt(config.vision.width) }],
+      ]),
+    openReview: async (runtime) => {
+      const judge = await openClipJudge(runtime, cacheFolder);
+      return async (weights) => ({ numbers: await judge(weights), sheets: [] });
+    },
+  };
+}
+
+export interface ClipEmbedders {
+  /** Pictures [N, 64, 64, 3] → unit rows [N, E]. */
+  images(frames: Uint8Array): Promise<Float32Array>;
+  /** Captions → unit rows [N, E]. */
+  texts(captions: readonly string[]): Promise<Float32Array>;
+}
+
+/** Compiles both towers for batches of up to `batch`. */
+export async function openClipEmbedders(
+  runtime: Runtime,
+  batch = 50,
+): Promise<(weights: TensorTable) => ClipEmbedders> {
+  const config = clipConfig();
+  const scope = new Parameters(() => true).root;
+  const image = clipImageFeatures(config, scope, g.input('pixels', [batch, 3, SIDE, SIDE]));
+  const text = clipTextFeatures(config, scope, { ids: g.input('ids', [batch, TEXT_TOKENS], 'i64') });
+  const imageTower = await runtime.compile(g.program('clip-images', { features: image }));
+  const textTower = await runtime.compile(g.program('clip-texts', { features: text }));
+  const tokenizer = tokenizerOf(clipTokenizerFiles(), 'CLIP');
+
+  /** Runs over `count` rows, batch by batch; the last one is filled up with zeros. */
+  const embed = async (
+    tower: Executable,
+    weights: TensorTable,
+    count: number,
+    inputsOf: (from: number, rows: number) => Parameters_<Executable>,
+  ): Promise<Float32Array> => {
+    const own = Object.fromEntries([...weights].filter(([name]) => tower.program.inputs.has(name)));
+    const out = new Float32Array(count * config.embeddingDim);
+    for (let from = 0; from < count; from += batch) {
+      const rows = Math.min(batch, count - from);
+      const { features } = await tower.run({ ...own, ...inputsOf(from, rows) });
+      const used = (features.data as Float32Array).subarray(0, rows * config.embeddingDim);
+      out.set(used, from * config.embeddingDim);
+    }
+    return unitRows(out, config.embeddingDim);
+  };
+
+  return (weights) => ({
+    images: (frames) =>
+      embed(imageTower, weights, frames.length / FRAME_BYTES, (from, rows) => {
+        const pixels = new Uint8Array(batch * FRAME_BYTES);
+        pixels.set(frames.subarray(from * FRAME_BYTES, (from + rows) * FRAME_BYTES));
+        return { pixels: preprocess(hostTensor('u8', [batch, SIDE, SIDE, 3], pixels), CLIP_PREPROCESS) };
+      }),
+    texts: (captions) =>
+      embed(textTower, weights, captions.length, (from, rows) => {
+        const ids = new BigInt64Array(sizeOf([batch, TEXT_TOKENS])).fill(BigInt(tokenizer.padId));
+        for (let i = 0; i < rows; i++) {
+          ids.set(tokenizer.encode(captions[from + i], TEXT_TOKENS).ids.data, i * TEXT_TOKENS);
+        }
+        return { ids: hostTensor('i64', [batch, TEXT_TOKENS], ids) };
+      }),
+  });
+}

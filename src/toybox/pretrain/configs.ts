@@ -1,0 +1,62 @@
+import type { ClipConfig } from '../../models/clip/index.ts';
+import type { T5Config } from '../../models/t5/index.ts';
+import type { Recipe } from './recipe.ts';
+import { clipTokenizerFiles, t5TokenizerFiles, TEXT_TOKENS, tokenizerOf } from './tokenizers.ts';
+
+/** Side of the universe's pictures in pixels. */
+export const SIDE = 64;
+/** Width of CLIP's space, and so of DualReal's motion condition. */
+export const EMBEDDING_DIM = 128;
+
+const vocabularyOf = (files: ReturnType<typeof t5TokenizerFiles>, where: string) =>
+  tokenizerOf(files, where).idLimit;
+
+/** ViT-S-like proportions at 64²: 64 patches of 8 × 8. 1.7 M parameters with the text tower. */
+export function clipConfig(): ClipConfig {
+  const tower = { activation: 'quick_gelu', normEpsilon: 1e-5, width: 128, feedForwardWidth: 512 } as const;
+  return {
+    embeddingDim: EMBEDDING_DIM,
+    text: {
+      ...tower,
+      blocks: 3,
+      heads: 4,
+      vocabulary: vocabularyOf(clipTokenizerFiles(), 'CLIP vocabulary'),
+      tokens: TEXT_TOKENS,
+    },
+    vision: { ...tower, blocks: 4, heads: 4, imageSide: SIDE, patch: 8 },
+  };
+}
+
+/** Three blocks of width 128. */
+export function textConfig(): T5Config {
+  return {
+    vocabulary: vocabularyOf(t5TokenizerFiles(), 'T5 vocabulary'),
+    width: 128,
+    heads: 4,
+    headDim: 32,
+    feedForwardWidth: 256,
+    blocks: 3,
+    positionBuckets: 32,
+    maxDistance: 128,
+    normEpsilon: 1e-6,
+  };
+}
+
+export const CLIP_RECIPE: Recipe = {
+  batch: 128,
+  steps: 4000,
+  warmupSteps: 200,
+  learningRate: 1e-3,
+  weightDecay: 0.05,
+  betas: [0.9, 0.98],
+  maxGradientNorm: 1,
+  averageDecay: 0.995,
+  stage: 2,
+};
+
+export const TEXT_RECIPE: Recipe = {
+  ...CLIP_RECIPE,
+  steps: 6000,
+  learningRate: 1e-3,
+  weightDecay: 0.01,
+};
