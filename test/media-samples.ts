@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { runFfmpeg } from '../src/media/ffmpeg.ts';
 import { type HostTensor, zeros } from '../src/tensor/host-tensor.ts';
+import { randomStream } from '../src/tensor/random.ts';
 
 /** A disc that crosses a coloured gradient; every frame differs. u8 [F, H, W, 3]. */
 export function movingDisc(count: number, width: number, height: number, phase = 0): HostTensor<'u8'> {
@@ -21,6 +22,20 @@ export function movingDisc(count: number, width: number, height: number, phase =
     }
   }
   return frames;
+}
+
+/** Squares of random colours, 30 across and 20 down: detail everywhere, each seed another picture. u8 [H, W, 3]. */
+export function mosaic(seed: number, width = 360, height = 240): HostTensor<'u8'> {
+  const image = zeros('u8', [height, width, 3]);
+  const stream = randomStream(seed, 'mosaic');
+  const colours = Array.from({ length: 30 * 20 * 3 }, () => stream.integer(256));
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const square = Math.floor((y * 20) / height) * 30 + Math.floor((x * 30) / width);
+      for (let c = 0; c < 3; c++) image.data[(y * width + x) * 3 + c] = colours[square * 3 + c];
+    }
+  }
+  return image;
 }
 
 export interface SampleVideo {

@@ -170,17 +170,18 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/Invalid data found when processing input/, 'data that is not a readable video'],
 ];
 
+/** A known reason in plain words, with the error output as cause; otherwise the tail of the error output itself. */
 function failure(where: string, lines: readonly string[], signal: NodeJS.Signals | null): MediaError {
-  const text = lines.join('\n');
-  const reason = REASONS.find(([pattern]) => pattern.test(text))?.[1];
+  const reason = REASONS.find(([pattern]) => pattern.test(lines.join('\n')))?.[1];
   const tail = lines.slice(-4).join(' | ');
-  const detail =
+  const said =
     tail === '' ? `ffmpeg ended ${signal ? `by ${signal}` : 'without a message'}` : `ffmpeg: ${tail}`;
   return new MediaError({
     where,
     expected: 'a video that ffmpeg can process',
-    got: reason === undefined ? detail : `${reason} (${detail})`,
-    ...(/libx264/.test(reason ?? '') ? { hint: 'DUALREAL_FFMPEG=wasm uses a build that has it' } : {}),
+    got: reason ?? said,
+    cause: new Error(said),
+    ...(reason?.includes('libx264') ? { hint: 'DUALREAL_FFMPEG=wasm uses a build that has it' } : {}),
   });
 }
 

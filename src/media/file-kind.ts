@@ -48,20 +48,35 @@ export async function sniffFile(path: string): Promise<ImageFormat | 'video'> {
     const file = await open(path, 'r');
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(16), 0, 16, 0);
-      return imageFormat(buffer.subarray(0, bytesRead)) ?? 'video';
+      const head = buffer.subarray(0, bytesRead).toString('latin1');
+      const format = imageFormat(head);
+      if (format !== undefined) return format;
+      if (/^.{4}ftyp(heic|heix|hevc|mif1|msf1|avif|avis)/s.test(head)) throw refuse(FOREIGN_PICTURE);
+      // Videos under a photo's name exist (a .gif that is an mp4); everything else there is a spoilt photo.
+      if (PHOTO_EXTENSIONS.has(extname(path).toLowerCase()) && !looksLikeContainer(head))
+        throw refuse(NO_PICTURE);
+      return 'video';
     } finally {
       await file.close();
     }
   } catch (cause) {
+    if (cause instanceof MediaError) throw cause;
     throw refuse(`an unreadable file (${(cause as NodeJS.ErrnoException).code})`, cause);
   }
 }
 
-function imageFormat(head: Buffer): ImageFormat | undefined {
-  const latin = head.toString('latin1');
-  if (latin.startsWith('\x89PNG\r\n\x1a\n')) return 'png';
-  if (latin.startsWith('\xff\xd8\xff')) return 'jpeg';
-  if (latin.startsWith('RIFF') && latin.slice(8, 12) === 'WEBP') return 'webp';
-  if (latin.startsWith('GIF87a') || latin.startsWith('GIF89a')) return 'gif';
+const FOREIGN_PICTURE = 'a HEIC or AVIF picture, which is not read; convert it to jpg or png';
+const NO_PICTURE = 'data that is no png, jpg, webp or gif picture';
+
+function imageFormat(head: string): ImageFormat | undefined {
+  if (head.startsWith('\x89PNG\r\n\x1a\n')) return 'png';
+  if (head.startsWith('\xff\xd8\xff')) return 'jpeg';
+  if (head.startsWith('RIFF') && head.slice(8, 12) === 'WEBP') return 'webp';
+  if (head.startsWith('GIF87a') || head.startsWith('GIF89a')) return 'gif';
   return undefined;
+}
+
+/** The beginnings of mp4 and mov, of Matroska and WebM, and of avi. */
+function looksLikeContainer(head: string): boolean {
+  return head.slice(4, 8) === 'ftyp' || head.startsWith('\x1a\x45\xdf\xa3') || head.startsWith('RIFF');
 }

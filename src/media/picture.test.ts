@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { movingDisc, pngHeader } from '../../test/media-samples.ts';
+import { movingDisc, pngHeader, writeSampleVideo } from '../../test/media-samples.ts';
 import { hostTensor } from '../tensor/host-tensor.ts';
 import { decodePhoto, decodeVideo } from './decode.ts';
 import { encodeAnimation, encodePhoto } from './encode.ts';
@@ -145,8 +145,24 @@ describe('broken pictures', () => {
     await expect(failure).rejects.toThrow(name);
   });
 
-  it('an svg, which could refer to other files, is no photo whatever its name', async () => {
-    writeFileSync(at('drawing.png'), '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
-    await expect(decodePhoto(at('drawing.png'))).rejects.toThrow(MediaError);
+  it.each([
+    [
+      'drawing.png',
+      '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+      /no png, jpg, webp or gif/,
+    ],
+    ['text.jpg', 'hello', /no png, jpg, webp or gif/],
+    ['phone.jpg', '\0\0\0\x24ftypheic\0\0\0\0mif1', /HEIC.*convert it to jpg/],
+    ['phone.mp4', '\0\0\0\x1cftypavif\0\0\0\0', /AVIF/],
+  ])('%s is none, whatever its name', async (name, text, reason) => {
+    writeFileSync(at(name), text, 'latin1');
+    await expect(decodePhoto(at(name))).rejects.toThrow(MediaError);
+    await expect(decodePhoto(at(name))).rejects.toThrow(reason);
+  });
+
+  it('a video under a photo’s name is what it holds', async () => {
+    await writeSampleVideo(at('real.mp4'), movingDisc(3, 32, 24), { fps: 8 });
+    copyFileSync(at('real.mp4'), at('video.gif'));
+    expect(await probeMedia(at('video.gif'))).toMatchObject({ kind: 'clip', codec: 'mpeg4', frameCount: 3 });
   });
 });

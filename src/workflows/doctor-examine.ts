@@ -54,7 +54,10 @@ export async function examineFile(
     digest: await digestOf(path),
     usedFrames: used.length,
     reachableFrames: reachable.length,
-    usedDurationS: used.length / (request.fps === 'native' ? facts.fps || 1 : request.fps),
+    usedDurationS: Math.min(
+      facts.durationS,
+      used.length / (request.fps === 'native' ? facts.fps || 1 : request.fps),
+    ),
     looks: [...new Set([0, (looks.length - 1) >> 1, looks.length - 1])].map((index) => looks[index]),
     movement: Math.max(...looks.map((look) => colourDistance(look, looks[0]))),
     cutAtFrame: findCut(looks, used),

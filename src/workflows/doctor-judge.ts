@@ -18,6 +18,8 @@ const LIMITS = {
   blurredBelow: 0.003,
   /** Movement (grey levels of a 16×16 thumbnail) below which nothing seems to move. */
   stillBelow: 0.75,
+  /** Change of speed, in percent, that goes without a word. */
+  speedPercent: 10,
   photosLeast: 3,
   photosMost: 10,
   clipsLeast: 3,
@@ -80,6 +82,7 @@ function judgeClip(examination: Examination, request: DoctorRequest): Finding[] 
       finding('warning', 'variable-frame-rate', `its frames are unevenly spaced in time${advice}`),
     );
   }
+  findings.push(...judgeSpeed(facts.fps, request));
   if (examination.movement < LIMITS.stillBelow) {
     findings.push(finding('warning', 'still', 'hardly anything moves in the frames used'));
   }
@@ -90,6 +93,25 @@ function judgeClip(examination: Examination, request: DoctorRequest): Finding[] 
         'cut',
         `the picture changes abruptly at frame ${examination.cutAtFrame}: a cut? Keep one shot per clip`,
       ),
+    );
+  }
+  return findings;
+}
+
+/** How fast the motion will look in generated videos. */
+function judgeSpeed(fps: number, request: DoctorRequest): Finding[] {
+  const used = request.fps === 'native' ? fps : request.fps;
+  const slower = used / request.playbackFps;
+  const times = (Math.max(slower, 1 / slower) - 1) * 100;
+  const findings: Finding[] = [];
+  if (times > LIMITS.speedPercent) {
+    const change = `${Math.max(slower, 1 / slower).toFixed(1)} times ${slower > 1 ? 'slower' : 'faster'}`;
+    const message = `frames at ${used} fps play at ${request.playbackFps} fps in generated videos: the motion looks ${change}; --fps ${request.playbackFps} keeps its speed`;
+    findings.push(finding('note', 'speed', message));
+  }
+  if (request.fps !== 'native' && request.fps > fps * (1 + LIMITS.speedPercent / 100)) {
+    findings.push(
+      finding('warning', 'repeated-frames', `has only ${fps} fps; at ${request.fps} fps frames repeat`),
     );
   }
   return findings;
@@ -160,7 +182,7 @@ function judgeDamage({ facts, usedComplaints }: Examination): Finding[] {
       finding(
         'error',
         'damaged',
-        `frames that would be used are damaged (${said}); replace or re-encode the file`,
+        `is damaged in or right after the frames used (${said}); replace or re-encode it`,
       ),
     ];
   }

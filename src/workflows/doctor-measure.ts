@@ -57,7 +57,10 @@ function average(values: Float32Array): number {
   return sum / values.length;
 }
 
-/** Mean square of the 4-neighbour Laplacian over the inner pixels. */
+// What rounding to whole grey levels alone gives: (4² + 4·1²) · 1/12.
+const ROUNDING_ENERGY = 20 / 12;
+
+/** Mean square of the 4-neighbour Laplacian over the inner pixels, less what rounding adds. */
 function laplacianEnergy(luma: Float32Array, width: number, height: number): number {
   let sum = 0;
   for (let y = 1; y < height - 1; y++) {
@@ -66,7 +69,7 @@ function laplacianEnergy(luma: Float32Array, width: number, height: number): num
       sum += (luma[at - 1] + luma[at + 1] + luma[at - width] + luma[at + width] - 4 * luma[at]) ** 2;
     }
   }
-  return sum / Math.max(1, (width - 2) * (height - 2));
+  return Math.max(0, sum / Math.max(1, (width - 2) * (height - 2)) - ROUNDING_ENERGY);
 }
 
 function differenceHash(image: HostTensor<'u8'>): bigint {

@@ -52,7 +52,7 @@ export interface RoleReport {
 
 /** What `doctor` returns; plain data. */
 export interface DoctorReport {
-  readonly target: Pick<DoctorRequest, 'width' | 'height' | 'frames' | 'fps' | 'fit' | 'temporalRatio'>;
+  readonly target: Pick<DoctorRequest, 'width' | 'height' | 'frames' | 'fps' | 'fit'>;
   readonly roles: readonly RoleReport[];
   readonly verdict: Verdict;
 }

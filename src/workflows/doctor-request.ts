@@ -18,6 +18,8 @@ export const doctorRequestSchema = z
     frames: count.default(49),
     fps: z.union([z.literal('native'), z.number().positive()]).default('native'),
     fit: z.enum(['stretch', 'crop', 'pad']).default('stretch'),
+    /** Frames per second at which the base's videos play. */
+    playbackFps: z.number().positive().default(8),
     /** Pixel frames per latent frame of the base's VAE. */
     temporalRatio: count.default(4),
   })

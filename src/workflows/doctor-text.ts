@@ -17,17 +17,32 @@ export function renderDoctorReport(report: DoctorReport, options: { readonly col
     }
   };
   for (const role of report.roles) {
+    const shared = sharedFindings(role.files);
     lines.push('', titleOf(role));
     for (const file of role.files) {
       lines.push(
         `  ${paint(MARKS[file.verdict], file.verdict)} ${oneLine(basename(file.path))}${factsOf(file)}`,
       );
-      describe(file.findings, '      ');
+      describe(
+        file.findings.filter(({ message }) => !shared.has(message)),
+        '      ',
+      );
     }
+    if (shared.size > 0) lines.push(`  all ${role.files.length} of them:`);
+    describe([...shared.values()], '      ');
     describe(role.findings, '  ');
     lines.push(`  ${paint(role.summary, role.verdict)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Findings that every one of several files has, word for word: said once. Keyed by message. */
+function sharedFindings(files: readonly FileReport[]): Map<string, Finding> {
+  if (files.length < 2) return new Map();
+  const everywhere = files[0].findings.filter(({ message }) =>
+    files.every((file) => file.findings.some((other) => other.message === message)),
+  );
+  return new Map(everywhere.map((finding) => [finding.message, finding]));
 }
 
 function titleOf({ role, paths }: RoleReport): string {

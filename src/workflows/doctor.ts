@@ -31,9 +31,9 @@ export async function* doctor(
   if (request.motion.length > 0) {
     roles.push(yield* examineRole('motion', request.motion, request.motionPrompt, request, context));
   }
-  const { width, height, frames, fps, fit, temporalRatio } = request;
+  const { width, height, frames, fps, fit } = request;
   return {
-    target: { width, height, frames, fps, fit, temporalRatio },
+    target: { width, height, frames, fps, fit },
     roles,
     verdict: verdictOf(roles.map(({ verdict }) => verdict)),
   };
@@ -57,7 +57,7 @@ async function* examineRole(
     try {
       examined.set(path, await examineFile(path, request, context.signal));
     } catch (error) {
-      refusals.set(path, refusal(error));
+      refusals.set(path, refusal(error, path));
     }
     const left = secondsLeft(startedMs, context.clock(), index + 1, files.length);
     const progress = {
@@ -67,12 +67,18 @@ async function* examineRole(
     };
     yield { type: 'progress', stage, ...progress };
   }
-  const duplicates = judgeDuplicates(examined);
+  const own = new Map(
+    files.map(({ path }) => {
+      const examination = examined.get(path);
+      return [path, examination ? judgeFile(role, examination, request) : [refusals.get(path)!]];
+    }),
+  );
+  const spoilt = (path: string) => own.get(path)?.some(({ level }) => level === 'error');
+  const duplicates = judgeDuplicates(new Map([...examined].filter(([path]) => !spoilt(path))));
   const reports = files.map((file) => {
-    const examination = examined.get(file.path);
-    const own = examination ? judgeFile(role, examination, request) : [refusals.get(file.path)!];
     const same = duplicates.get(file.path);
-    return fileReport(file, examination, [...own, ...(same ? [same] : []), ...captionFindings(file)]);
+    const findings = [...own.get(file.path)!, ...(same ? [same] : []), ...captionFindings(file)];
+    return fileReport(file, examined.get(file.path), findings);
   });
   return roleReport(role, paths, reports, [...findings, ...judgeRole(role, reports, request)]);
 }
@@ -99,15 +105,15 @@ async function listAll(paths: readonly string[], prompt: string | undefined): Pr
   return { files: [...files.values()], findings };
 }
 
-/** An error made on purpose, as a finding; any other is a fault of ours and goes on. */
-function refusal(error: unknown): Finding {
+/** An error made on purpose, as a finding (about `path`, whose name stands before it); others go on. */
+function refusal(error: unknown, path?: string): Finding {
   if (!(error instanceof DualrealError)) throw error;
   const hint = error.hint === undefined ? '' : `; ${error.hint}`;
-  return {
-    level: 'error',
-    code: 'unreadable',
-    message: `${error.where}: expected ${error.expected}, got ${error.got}${hint}`,
-  };
+  const message =
+    error.where === path
+      ? `cannot be used: ${error.got}${hint}`
+      : `${error.where}: expected ${error.expected}, got ${error.got}${hint}`;
+  return { level: 'error', code: 'unreadable', message };
 }
 
 function captionFindings({ path, caption }: ListedFile): Finding[] {
