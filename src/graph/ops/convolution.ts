@@ -237,7 +237,7 @@ export function conv2d(x: Value, weight: Value, options: ConvolutionOptions = {}
  * A convolution over time and space of a clip that is given as separate frames [B, C, H, W], with weight
  * [O, C, K, kh, kw] (or [O, C, kh, kw] for K = 1): result frame f is Σₖ of the 2D convolution of frame
  * frames[taps[f][k]] with weight[:, :, k]; −1 leaves a tap out. Frames that are one value are seen as one,
- * so repeated frames cost nothing.
+ * so repeated frames cost nothing; results that see the same frames are one value.
  */
 export function convolveFrames(
   frames: readonly Value[],
@@ -260,7 +260,11 @@ export function convolveFrames(
       got: formatShape(taps.flat()),
     });
   }
-  const distinct = taps.map((row) => row.map((i) => (i < 0 ? -1 : used.indexOf(frames[i]))));
+  const seen = taps.map((row) => row.map((i) => (i < 0 ? -1 : used.indexOf(frames[i]))));
+  const keys = seen.map((row) => row.join());
+  const distinct = [...new Set(keys)];
   const operands = options.bias ? [...used, weight, options.bias] : [...used, weight];
-  return applyAll(framesOp, operands, { taps: distinct, ...windowOf(options) });
+  const attributes = { taps: distinct.map((key) => seen[keys.indexOf(key)]), ...windowOf(options) };
+  const results = applyAll(framesOp, operands, attributes);
+  return keys.map((key) => results[distinct.indexOf(key)]);
 }
