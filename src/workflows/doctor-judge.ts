@@ -26,7 +26,7 @@ const LIMITS = {
 } as const;
 
 const finding = (level: FindingLevel, code: string, message: string): Finding => ({ level, code, message });
-const percent = (fraction: number): string => `${(fraction * 100).toFixed(fraction < 0.1 ? 1 : 0)} %`;
+const percent = (fraction: number): string => `${Number((fraction * 100).toFixed(1))} %`;
 
 /** Findings about one file by itself. */
 export function judgeFile(role: Role, examination: Examination, request: DoctorRequest): Finding[] {
