@@ -102,6 +102,12 @@ export function createEventPrinter(stream: NodeJS.WriteStream, clock: () => numb
             event.step === event.total,
           );
           break;
+        case 'pretrain':
+          status(
+            `${event.model} ${bar(event.step, event.total)} ${event.step}/${event.total}  loss ${smooth(event.model, event.loss)}${left(event.secondsLeft)}`,
+            event.step === event.total,
+          );
+          break;
         case 'denoise':
           status(
             `denoising ${bar(event.step, event.total)} ${event.step}/${event.total}${left(event.secondsLeft)}`,

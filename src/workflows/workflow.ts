@@ -55,6 +55,19 @@ export type WorkflowEvent =
       readonly secondsLeft: number;
       readonly identityWeights?: readonly number[];
     }
+  | {
+      readonly type: 'pretrain';
+      readonly model: string;
+      readonly step: number;
+      readonly total: number;
+      readonly loss: number;
+      /** Other scalars of the model's objective. */
+      readonly numbers: Readonly<Record<string, number>>;
+      readonly learningRate: number;
+      readonly gradientNorm: number;
+      readonly durationMs: number;
+      readonly secondsLeft: number;
+    }
   | { readonly type: 'artifact'; readonly kind: string; readonly path: string };
 
 /** A unit of work: yields events while it runs and returns its result. */

@@ -1,12 +1,16 @@
+import { clipRecipe } from '../../media/preprocess.ts';
 import type { ClipConfig } from '../../models/clip/index.ts';
 import type { T5Config } from '../../models/t5/index.ts';
 import type { Recipe } from './recipe.ts';
-import { clipTokenizerFiles, t5TokenizerFiles, TEXT_TOKENS, tokenizerOf } from './tokenizers.ts';
+import { clipTokenizerFiles, TEXT_TOKENS, t5TokenizerFiles, tokenizerOf } from './tokenizers.ts';
 
 /** Side of the universe's pictures in pixels. */
 export const SIDE = 64;
 /** Width of CLIP's space, and so of DualReal's motion condition. */
 export const EMBEDDING_DIM = 128;
+
+/** How CLIP takes pictures of the universe: as they are, with OpenAI's statistics. */
+export const CLIP_PREPROCESS = clipRecipe(SIDE);
 
 const vocabularyOf = (files: ReturnType<typeof t5TokenizerFiles>, where: string) =>
   tokenizerOf(files, where).idLimit;
@@ -44,8 +48,8 @@ export function textConfig(): T5Config {
 
 export const CLIP_RECIPE: Recipe = {
   batch: 128,
-  steps: 4000,
-  warmupSteps: 200,
+  steps: 1500,
+  warmupSteps: 100,
   learningRate: 1e-3,
   weightDecay: 0.05,
   betas: [0.9, 0.98],

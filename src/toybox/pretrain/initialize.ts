@@ -3,7 +3,10 @@ import { randomStream } from '../../tensor/random.ts';
 import { type Shape, sizeOf } from '../../tensor/shape.ts';
 
 /** First values of the parameters whose names match: a standard deviation, or one constant. */
-export type InitialRule = readonly [names: RegExp, values: { readonly std: number } | { readonly constant: number }];
+export type InitialRule = readonly [
+  names: RegExp,
+  values: { readonly std: number } | { readonly constant: number },
+];
 
 /** Gains of norms are 1 and biases 0; everything else is a matrix or a kernel [out, ...in]. */
 const COMMON_RULES: readonly InitialRule[] = [
@@ -30,7 +33,13 @@ export function initialParameters(
       }
       const std = values?.std ?? 1 / Math.sqrt(sizeOf(shape.slice(1)));
       const drawn = randomStream(seed, 'initial', name).normals(size);
-      return [name, floats(shape, drawn.map((value) => value * std))];
+      return [
+        name,
+        floats(
+          shape,
+          drawn.map((value) => value * std),
+        ),
+      ];
     }),
   );
 }

@@ -1,0 +1,109 @@
+import type { Executable, Runtime, Tensors, Trainer, TrainerState } from '../../runtime/index.ts';
+import type { HostTensor } from '../../tensor/host-tensor.ts';
+import { learningRateAt } from './recipe.ts';
+import { CARRIED_PREFIX, type PretrainingTask, type TensorTable } from './task.ts';
+
+/** What one step did. */
+export interface PretrainingStep {
+  readonly loss: number;
+  /** Other scalars of the program. */
+  readonly numbers: Readonly<Record<string, number>>;
+  readonly learningRate: number;
+  readonly gradientNorm: number;
+}
+
+const OPTIMIZER = 'optimizer/';
+const AVERAGE = 'average/';
+const CARRIED = 'carried/';
+
+/** A task with its optimizer in an engine. */
+export class PretrainingSession {
+  private readonly task: PretrainingTask;
+  private readonly trainer: Trainer;
+  private readonly executable: Executable;
+  private carried: TensorTable;
+
+  private constructor(task: PretrainingTask, trainer: Trainer, executable: Executable) {
+    this.task = task;
+    this.trainer = trainer;
+    this.executable = executable;
+    this.carried = task.carried;
+  }
+
+  /** Starts from freshly drawn parameters. */
+  static async open(runtime: Runtime, task: PretrainingTask, seed: number): Promise<PretrainingSession> {
+    const { betas, weightDecay, maxGradientNorm, averageDecay } = task.recipe;
+    const trainer = await runtime.createTrainer({
+      tensors: [...task.trainable].map(([name, { shape }]) => ({ name, shape, group: 'model' })),
+      optimizer: { betas, epsilon: 1e-8, weightDecay, maxGradientNorm },
+      averageDecay,
+    });
+    await trainer.load({ parameters: new Map(task.initialize(seed)) });
+    const executable = await runtime.compile(task.program, { weights: task.frozen, trainer });
+    return new PretrainingSession(task, trainer, executable);
+  }
+
+  /** Forward, backward and update with the inputs of this step. */
+  async step(step: number, batch: Tensors): Promise<PretrainingStep> {
+    const learningRate = learningRateAt(this.task.recipe, step);
+    const inputs = { ...batch, ...Object.fromEntries(this.carried) };
+    const { outputs, gradientNorm } = await this.executable.trainStep({
+      microBatches: [inputs],
+      learningRate,
+    });
+    const entries = Object.entries(outputs[0]);
+    const isCarried = ([name]: readonly [string, HostTensor]) => name.startsWith(CARRIED_PREFIX);
+    this.carried = new Map(
+      entries.filter(isCarried).map(([name, tensor]) => [name.slice(CARRIED_PREFIX.length), tensor]),
+    );
+    const { loss, ...numbers } = Object.fromEntries(
+      entries.filter((entry) => !isCarried(entry)).map(([name, { data }]) => [name, Number(data[0])]),
+    );
+    return { loss, numbers, learningRate, gradientNorm };
+  }
+
+  /** Everything that the next steps depend on, by name. */
+  async state(): Promise<Map<string, HostTensor>> {
+    const { parameters, optimizer, average } = await this.trainer.read();
+    const under = (prefix: string, table: TensorTable) =>
+      [...table].map(([name, tensor]) => [prefix + name, tensor] as const);
+    return new Map([
+      ...parameters,
+      ...under(OPTIMIZER, optimizer),
+      ...under(AVERAGE, average!),
+      ...under(CARRIED, this.carried),
+    ]);
+  }
+
+  /** Continues exactly where {@link state} was taken. */
+  async load(state: TensorTable): Promise<void> {
+    const prefixes = [OPTIMIZER, AVERAGE, CARRIED];
+    const below = (prefix: string) =>
+      new Map(
+        [...state]
+          .filter(([name]) => name.startsWith(prefix))
+          .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+      );
+    const loaded: TrainerState = {
+      parameters: new Map([...state].filter(([name]) => !prefixes.some((prefix) => name.startsWith(prefix)))),
+      optimizer: below(OPTIMIZER),
+      average: below(AVERAGE),
+    };
+    await this.trainer.load(loaded);
+    this.carried = below(CARRIED);
+  }
+
+  /** The moving average of the parameters: what is judged and exported. */
+  async average(): Promise<TensorTable> {
+    return (await this.trainer.read()).average!;
+  }
+}
+
+/** The moving average out of a saved {@link PretrainingSession.state}. */
+export function averageOf(state: TensorTable): Map<string, HostTensor> {
+  return new Map(
+    [...state]
+      .filter(([name]) => name.startsWith(AVERAGE))
+      .map(([name, tensor]) => [name.slice(AVERAGE.length), tensor]),
+  );
+}

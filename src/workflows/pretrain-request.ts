@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { PRETRAINED_MODELS } from '../toybox/pretrain/recipe.ts';
+
+/** What `dualreal pretrain <model>` is asked for. */
+export const pretrainRequestSchema = z.strictObject({
+  model: z.enum(PRETRAINED_MODELS),
+  /** Of the model's sizes and recipe; see toybox/pretrain/configs.ts. */
+  variant: z.string().default('shipped'),
+  seed: z.int().min(0).default(1),
+  /** Go on with the run of this name. */
+  resume: z.boolean().default(false),
+  /** Stop (saved, to be resumed) after this long; absent: at the end of the schedule. */
+  minutes: z.number().positive().optional(),
+  /** Length of the schedule; absent: the recipe's. */
+  steps: z.int().positive().optional(),
+  batch: z.int().positive().optional(),
+  device: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'),
+  threads: z.int().positive().optional(),
+  /** Where runs and their checkpoints lie. */
+  stateFolder: z.string().default('training-state'),
+  /** Of the run inside it; absent: the model, and the variant where it is another than the shipped one. */
+  name: z.string().optional(),
+  checkpointMinutes: z.number().positive().default(3),
+  reviewMinutes: z.number().positive().default(5),
+});
+
+export type PretrainRequest = z.output<typeof pretrainRequestSchema>;

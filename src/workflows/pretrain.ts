@@ -1,0 +1,163 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { latestCheckpoint, saveCheckpoint } from '../store/checkpoint.ts';
+import { type EventLog, openEventLog } from '../store/event-log.ts';
+import { createRun, type OpenRun, openRun, requireSameRequest } from '../store/run-folder.ts';
+import { writeFileAtomic } from '../tensor/atomic-file.ts';
+import { throwIfCancelled } from '../tensor/errors.ts';
+import { openBatchSource } from '../toybox/pretrain/batch-source.ts';
+import { PretrainingSession } from '../toybox/pretrain/session.ts';
+import type { BatchRequest, PretrainingTask, Review } from '../toybox/pretrain/task.ts';
+import { openTask } from '../toybox/pretrain/tasks.ts';
+import { drawCurves } from './pretrain-curves.ts';
+import type { PretrainRequest } from './pretrain-request.ts';
+import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
+
+export interface PretrainResult {
+  readonly runFolder: string;
+  /** Steps done so far. */
+  readonly step: number;
+  readonly totalSteps: number;
+  /** Computing time of all sessions of the run together. */
+  readonly seconds: number;
+  /** Of the last review. */
+  readonly numbers: Readonly<Record<string, number>>;
+}
+
+/** Where the run of a request lies. */
+export function pretrainFolder({
+  stateFolder,
+  name,
+  model,
+  variant,
+}: Pick<PretrainRequest, 'stateFolder' | 'name' | 'model' | 'variant'>): string {
+  return join(stateFolder, name ?? (variant === 'shipped' ? model : `${model}-${variant}`));
+}
+
+/**
+ * Pretrains one model of the toy base: batches come from a rendering thread, everything random is a
+ * function of (seed, step), so that a resumed run goes on bit by bit. Saves every few minutes, when it is
+ * cancelled, when its time is over and at the end.
+ */
+export async function* pretrain(
+  request: PretrainRequest,
+  context: WorkflowContext,
+): AsyncGenerator<WorkflowEvent, PretrainResult> {
+  const { model, variant, seed, batch, resume } = request;
+  const folder = pretrainFolder(request);
+  // Neither the schedule's length (it may be changed to go on) nor anything about the machine.
+  const identity = { model, variant, seed, batch: batch ?? null };
+  const run = resume ? await openRun(folder) : await createRun(folder, identity, { node: process.version });
+  const log = await openEventLog(join(run.path, 'metrics.jsonl'));
+  try {
+    requireSameRequest(run, identity);
+    for (const message of run.notices) yield { type: 'notice', message };
+    return yield* trainIn(run, log, request, context);
+  } finally {
+    await log.close();
+    await run.close();
+  }
+}
+
+async function* trainIn(
+  run: OpenRun,
+  log: EventLog,
+  request: PretrainRequest,
+  context: WorkflowContext,
+): AsyncGenerator<WorkflowEvent, PretrainResult> {
+  const { model, device, threads } = request;
+  const { clock, signal } = context;
+  const started = clock();
+  const { checkpoint, notices } = await latestCheckpoint(run);
+  for (const message of notices) yield { type: 'notice', message };
+  const batchRequest: BatchRequest = { ...request, cacheFolder: context.cacheFolder };
+  const opened = await openTask(batchRequest);
+  const totalSteps = request.steps ?? (checkpoint?.progress.totalSteps as number) ?? opened.recipe.steps;
+  const task: PretrainingTask = { ...opened, recipe: { ...opened.recipe, steps: totalSteps } };
+  let step = checkpoint?.step ?? 0;
+  const earlierSeconds = Number(checkpoint?.progress.seconds ?? 0);
+  const seconds = () => earlierSeconds + (clock() - started) / 1000;
+
+  const runtime = context.openRuntime({ device, threads });
+  const source = openBatchSource(batchRequest, step);
+  try {
+    yield {
+      type: 'stage',
+      stage: `pretraining ${model}`,
+      detail: `${countOf(task)} parameters, step ${step}`,
+    };
+    const session = await PretrainingSession.open(runtime, task, request.seed);
+    if (checkpoint) await session.load(checkpoint.tensors);
+    const review = await task.openReview(runtime);
+    const save = async () => {
+      await log.sync();
+      const progress = { totalSteps, seconds: seconds() };
+      await saveCheckpoint(run, { step, tensors: await session.state(), progress });
+    };
+
+    const firstStep = step;
+    const training = clock();
+    const everyMs = (minutes: number) => minutes * 60_000;
+    let savedMs = clock();
+    let reviewedMs = clock();
+    let numbers: Readonly<Record<string, number>> = {};
+    while (step < totalSteps && !signal?.aborted) {
+      if (request.minutes !== undefined && clock() - started > everyMs(request.minutes)) break;
+      const before = clock();
+      const done = await session.step(step, await source.take(step));
+      step++;
+      const durationMs = clock() - before;
+      const left = ((clock() - training) / (step - firstStep)) * (totalSteps - step);
+      const facts = { step, ...done, durationMs: Math.round(durationMs) };
+      await log.append(facts);
+      yield { type: 'pretrain', model, total: totalSteps, secondsLeft: left / 1000, ...facts };
+      if (clock() - savedMs > everyMs(request.checkpointMinutes)) {
+        await save();
+        savedMs = clock();
+      }
+      if (clock() - reviewedMs > everyMs(request.reviewMinutes)) {
+        numbers = yield* reviewed(run, log, session, review, step, model);
+        reviewedMs = clock();
+      }
+    }
+    await save();
+    yield { type: 'notice', message: `${model}: saved at step ${step} of ${totalSteps}` };
+    throwIfCancelled(signal, `pretraining ${model}`);
+    numbers = yield* reviewed(run, log, session, review, step, model);
+    return { runFolder: run.path, step, totalSteps, seconds: seconds(), numbers };
+  } finally {
+    await source.close();
+    await runtime.close();
+  }
+}
+
+/** Judges the moving average; writes numbers, sheets and curves into the run folder. */
+async function* reviewed(
+  run: OpenRun,
+  log: EventLog,
+  session: PretrainingSession,
+  review: Review,
+  step: number,
+  model: string,
+): AsyncGenerator<WorkflowEvent, Readonly<Record<string, number>>> {
+  const { numbers, sheets } = await review(await session.average());
+  await log.append({ step, review: numbers });
+  const told = Object.entries(numbers).map(([name, value]) => `${name} ${value.toFixed(3)}`);
+  yield { type: 'notice', message: `${model} at step ${step}: ${told.join(', ')}` };
+  await mkdir(run.samplesFolder, { recursive: true });
+  for (const { name, png } of sheets) {
+    const path = join(run.samplesFolder, `${name}-${String(step).padStart(7, '0')}.png`);
+    await writeFileAtomic(path, png);
+    yield { type: 'artifact', kind: 'sheet', path };
+  }
+  const curves = join(run.path, 'curves.png');
+  await writeFileAtomic(curves, await drawCurves(model, log.path));
+  yield { type: 'artifact', kind: 'curves', path: curves };
+  return numbers;
+}
+
+function countOf({ trainable }: PretrainingTask): number {
+  let count = 0;
+  for (const { shape } of trainable.values()) count += shape.reduce((product, extent) => product * extent, 1);
+  return count;
+}
