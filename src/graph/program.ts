@@ -8,6 +8,7 @@ import {
   type LeafAttributes,
   type Node,
   type Value,
+  type ValueType,
   weightOp,
 } from './value.ts';
 
@@ -56,8 +57,9 @@ export function program(name: string, outputs: Readonly<Record<string, Value>>):
   return { name, inputs, weights, outputs: new Map(Object.entries(outputs)), nodes };
 }
 
-function formatType(value: Value): string {
-  return `${value.dtype}${formatShape(value.shape)}`;
+/** A type as programs print it: f32[2, 3]. */
+export function formatType({ dtype, shape }: ValueType): string {
+  return `${dtype}${formatShape(shape)}`;
 }
 
 function formatAttributes(node: Node): string {

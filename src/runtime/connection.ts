@@ -1,9 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import { DualrealError } from '../tensor/errors.ts';
 import { EngineError } from './engine-error.ts';
 import { EngineHost } from './engine-host.ts';
-import { NonFiniteGradientError } from './optimizer/adamw.ts';
-import type { EngineConnection, EngineMethod, Reply, ReplyError } from './protocol.ts';
+import type { EngineConnection, EngineMethod, Reply } from './protocol.ts';
+import { reviveError } from './remote-error.ts';
 
 /** The engine in the caller's own thread: no copies, but the event loop waits. For tools and tests. */
 export function connectInline(): EngineConnection {
@@ -25,15 +24,19 @@ interface Pending {
 /** The engine in a worker thread, so that the event loop stays free while onnxruntime computes. */
 export function connectWorker(): EngineConnection {
   const fromSource = import.meta.url.endsWith('.ts');
-  const file = fromSource ? './engine-worker.source.mjs' : './engine-worker.js';
-  const worker = new Worker(new URL(file, import.meta.url));
+  const worker = new Worker(
+    new URL(fromSource ? './engine-worker.ts' : './engine-worker.js', import.meta.url),
+    {
+      ...(fromSource && { execArgv: ['--import', 'tsx'] }),
+    },
+  );
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let ended: Error | undefined;
 
-  const failAll = (error: Error) => {
+  const end = (error: Error) => {
     ended ??= error;
-    for (const { reject } of pending.values()) reject(error);
+    for (const { reject } of pending.values()) reject(ended);
     pending.clear();
   };
   worker.on('message', (reply: Reply) => {
@@ -41,11 +44,11 @@ export function connectWorker(): EngineConnection {
     pending.delete(reply.id);
     if (pending.size === 0) worker.unref();
     if (reply.ok) waiting?.resolve(reply.value);
-    else waiting?.reject(revive(reply.error));
+    else waiting?.reject(reviveError(reply.error));
   });
-  worker.on('error', failAll);
+  worker.on('error', end);
   worker.on('exit', (code) => {
-    failAll(
+    end(
       new EngineError({ where: 'engine thread', expected: 'it to keep running', got: `exit code ${code}` }),
     );
   });
@@ -59,19 +62,28 @@ export function connectWorker(): EngineConnection {
           return;
         }
         const id = nextId++;
+        worker.postMessage({ id, method, args: args.map(withOwnBuffers) });
         pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
         worker.ref();
-        worker.postMessage({ id, method, args });
       }),
     close: async () => {
+      end(new EngineError({ where: 'engine', expected: 'an open runtime', got: 'one that was closed' }));
       await worker.terminate();
     },
   };
 }
 
-function revive({ name, message, facts }: ReplyError): Error {
-  if (!facts) return Object.assign(new Error(message), { name });
-  if (name === 'EngineError') return new EngineError(facts);
-  if (name === 'NonFiniteGradientError') return new NonFiniteGradientError(facts);
-  return Object.assign(new DualrealError(facts), { name });
+/**
+ * A message without views into larger buffers: posting a view clones all that lies behind it, which may be
+ * a whole file.
+ */
+function withOwnBuffers(value: unknown): unknown {
+  if (ArrayBuffer.isView(value)) {
+    const view = value as Uint8Array;
+    return view.byteLength === view.buffer.byteLength ? view : view.slice();
+  }
+  if (Array.isArray(value)) return value.map(withOwnBuffers);
+  if (value instanceof Map) return new Map([...value].map(([key, entry]) => [key, withOwnBuffers(entry)]));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withOwnBuffers(entry)]));
 }

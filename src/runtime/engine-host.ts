@@ -102,9 +102,19 @@ export class EngineHost {
     this.trainers.delete(trainerId);
   }
 
-  /** Sets all parameters; with `optimizer` also moments, step counts and the moving average. */
+  /**
+   * Sets all parameters, and what else is given: the optimizer's state, the moving average (which otherwise
+   * starts anew from the parameters). Where anything does not fit, nothing changes.
+   */
   loadTrainer(trainerId: number, state: Partial<TrainerState> & Pick<TrainerState, 'parameters'>): void {
     const { arena, optimizer, averageDecay } = this.trainer(trainerId);
+    arena.requireParameters('trainable parameters', state.parameters);
+    if (state.optimizer) optimizer.requireState(state.optimizer);
+    if (state.average) arena.requireParameters('moving average', state.average);
+    if (state.average && averageDecay === undefined) {
+      const [expected, got] = ['none, since the trainer keeps none', 'one'];
+      throw new DualrealError({ where: 'moving average', expected, got });
+    }
     arena.loadParameters(state.parameters);
     if (state.optimizer) optimizer.loadState(state.optimizer);
     if (averageDecay === undefined) return;
@@ -132,6 +142,9 @@ export class EngineHost {
     const { trainer } = open;
     if (!trainer) {
       throw new DualrealError({ where: 'training step', expected: 'a session with a trainer', got: 'none' });
+    }
+    if (request.microBatches.length === 0) {
+      throw new DualrealError({ where: 'training step', expected: 'at least one micro-batch', got: 'none' });
     }
     const produced = new Set(
       open.session.outputNames
@@ -193,11 +206,9 @@ function feedsOf({ session, trainer }: OpenSession, inputs: Tensors): OrtTensors
   const feeds: OrtTensors = {};
   for (const name of session.inputNames) {
     const given = inputs[name];
-    if (given) feeds[name] = toOrtTensor(given);
-    else if (trainer) {
-      const { shape } = trainer.arena.tensor(name);
-      feeds[name] = toOrtTensor({ dtype: 'f32', shape, data: trainer.arena.parameterOf(name) });
-    } else throw new DualrealError({ where: `input ${name}`, expected: 'a tensor', got: 'none' });
+    if (given) feeds[name] = toOrtTensor(given, `input ${name}`);
+    else if (trainer) feeds[name] = planeTensor(trainer.arena, 'parameter', name);
+    else throw new DualrealError({ where: `input ${name}`, expected: 'a tensor', got: 'none' });
   }
   return feeds;
 }
@@ -210,11 +221,14 @@ function gradientFetches(
 ): Record<string, ort.Tensor | null> {
   const fetches: Record<string, ort.Tensor | null> = {};
   for (const output of session.outputNames) fetches[output] = null;
-  for (const name of produced) {
-    const { shape } = arena.tensor(name);
-    fetches[GRADIENT_PREFIX + name] = toOrtTensor({ dtype: 'f32', shape, data: arena.gradientOf(name) });
-  }
+  for (const name of produced) fetches[GRADIENT_PREFIX + name] = planeTensor(arena, 'gradient', name);
   return fetches;
+}
+
+/** A trainable tensor's place in a plane of the arena, for onnxruntime to read or write. */
+function planeTensor(arena: ParameterArena, plane: 'parameter' | 'gradient', name: string): ort.Tensor {
+  const { shape } = arena.tensor(name);
+  return toOrtTensor({ dtype: 'f32', shape, data: arena.view(plane, name) }, name);
 }
 
 function plainOutputs(results: OrtTensors): Tensors {

@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
-import { DualrealError } from '../tensor/errors.ts';
 import { EngineHost } from './engine-host.ts';
 import type { Reply, Request } from './protocol.ts';
+import { packError } from './remote-error.ts';
 
 const host = new EngineHost();
 const port = parentPort!;
@@ -18,15 +18,6 @@ async function answer({ id, method, args }: Request): Promise<Reply> {
     const call = host[method] as (...operands: readonly unknown[]) => unknown;
     return { id, ok: true, value: await call.call(host, ...args) };
   } catch (error) {
-    if (error instanceof DualrealError) {
-      const { name, where, expected, got, hint, message } = error;
-      return {
-        id,
-        ok: false,
-        error: { name, message, facts: { where, expected, got, ...(hint && { hint }) } },
-      };
-    }
-    const { name, message } = error instanceof Error ? error : new Error(String(error));
-    return { id, ok: false, error: { name, message } };
+    return { id, ok: false, error: packError(error) };
   }
 }

@@ -11,6 +11,7 @@ export {
 export {
   compareWeights,
   type FileRegion,
+  fileVersion,
   requireWeights,
   type WeightsMismatch,
   WeightsMismatchError,

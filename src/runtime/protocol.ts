@@ -1,5 +1,5 @@
-import type { ErrorFacts } from '../tensor/errors.ts';
 import type { EngineHost } from './engine-host.ts';
+import type { RemoteError } from './remote-error.ts';
 
 /** The engine host's public methods, all asynchronous from outside. */
 export type EngineMethod = {
@@ -15,15 +15,9 @@ export interface Request {
   readonly args: readonly unknown[];
 }
 
-export interface ReplyError {
-  readonly name: string;
-  readonly message: string;
-  readonly facts?: ErrorFacts;
-}
-
 export type Reply =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
-  | { readonly id: number; readonly ok: false; readonly error: ReplyError };
+  | { readonly id: number; readonly ok: false; readonly error: RemoteError };
 
 /** How the runtime reaches its engine host, wherever that lives. */
 export interface EngineConnection {

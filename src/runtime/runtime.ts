@@ -1,17 +1,19 @@
 import { availableParallelism } from 'node:os';
 import type { Backend } from '../graph/onnx-emitter.ts';
 import { writeOnnx } from '../graph/onnx-writer.ts';
-import type { Program } from '../graph/program.ts';
-import { CancelledError, DualrealError, throwIfCancelled } from '../tensor/errors.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
+import { formatType, type Program } from '../graph/program.ts';
+import { CancelledError, ShapeError, throwIfCancelled } from '../tensor/errors.ts';
+import { sameShape, sizeOf } from '../tensor/shape.ts';
 import { connectInline, connectWorker } from './connection.ts';
-import type {
-  Tensors,
-  TrainerSettings,
-  TrainerState,
-  TrainStepRequest,
-  TrainStepResult,
+import {
+  GRADIENT_PREFIX,
+  type Tensors,
+  type TrainerSettings,
+  type TrainerState,
+  type TrainStepRequest,
+  type TrainStepResult,
 } from './engine-host.ts';
+import type { TrainableTensor } from './optimizer/parameter-arena.ts';
 import type { EngineConnection } from './protocol.ts';
 import { bindWeights, type WeightTable } from './weight-table.ts';
 
@@ -48,6 +50,7 @@ export interface Executable {
 /** Trainable parameters with their optimizer, resident beside the engine. */
 export interface Trainer {
   readonly id: number;
+  readonly tensors: readonly TrainableTensor[];
   load(state: Partial<TrainerState> & Pick<TrainerState, 'parameters'>): Promise<void>;
   read(): Promise<TrainerState>;
   release(): Promise<void>;
@@ -71,16 +74,18 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     backend,
     threads,
     compile: async (program, { weights = new Map(), residence = 'fold', trainer } = {}) => {
+      if (trainer) requireTrainable(program, trainer);
       const { locations, externalRoot } = bindWeights(program, weights);
       const model = writeOnnx(program, { target: { backend }, weights: locations });
       const settings = { backend, threads, externalRoot, weights: residence };
       const session = await connection.call('open', model, settings, trainer?.id);
-      return executable(connection, program, session);
+      return executable(connection, program, session, trainer);
     },
     createTrainer: async (settings) => {
       const id = await connection.call('createTrainer', settings);
       return {
         id,
+        tensors: settings.tensors,
         load: (state) => connection.call('loadTrainer', id, state),
         read: () => connection.call('readTrainer', id),
         release: () => connection.call('closeTrainer', id),
@@ -90,36 +95,71 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   };
 }
 
-function executable(connection: EngineConnection, program: Program, session: number): Executable {
+function executable(
+  connection: EngineConnection,
+  program: Program,
+  session: number,
+  trainer: Trainer | undefined,
+): Executable {
+  const resident = new Set(trainer?.tensors.map(({ name }) => name));
   return {
     program,
-    run: (inputs, { signal } = {}) => {
-      requireInputs(program, inputs);
-      return cancellable(connection.call('run', session, inputs), signal, program.name);
+    run: async (inputs, { signal } = {}) => {
+      requireInputs(program, inputs, resident);
+      return cancellable(() => connection.call('run', session, inputs), signal, program.name);
     },
-    trainStep: (request, { signal } = {}) => {
-      for (const inputs of request.microBatches) requireInputs(program, inputs);
-      return cancellable(connection.call('trainStep', session, request), signal, program.name);
+    trainStep: async (request, { signal } = {}) => {
+      for (const inputs of request.microBatches) requireInputs(program, inputs, resident);
+      return cancellable(() => connection.call('trainStep', session, request), signal, program.name);
     },
     release: () => connection.call('close', session),
   };
 }
 
 /** Shapes and dtypes of what is fed, checked by name before anything runs. */
-function requireInputs(program: Program, inputs: Tensors): void {
+function requireInputs(program: Program, inputs: Tensors, resident: ReadonlySet<string>): void {
+  const refuse = (name: string, expected: string, got: string) =>
+    new ShapeError({ where: `input ${name} of program ${program.name}`, expected, got });
+  for (const [name, { dtype, shape }] of program.inputs) {
+    if (!inputs[name] && !resident.has(name)) throw refuse(name, formatType({ dtype, shape }), 'nothing');
+  }
   for (const [name, tensor] of Object.entries(inputs)) {
     const declared = program.inputs.get(name);
-    if (declared && declared.dtype === tensor.dtype && sameShape(declared.shape, tensor.shape)) continue;
-    throw new DualrealError({
-      where: `input ${name} of program ${program.name}`,
-      expected: declared ? `${declared.dtype}${formatShape(declared.shape)}` : 'a declared input',
-      got: `${tensor.dtype}${formatShape(tensor.shape)}`,
-    });
+    if (!declared) throw refuse(name, `one of ${[...program.inputs.keys()].join(', ')}`, 'an unknown name');
+    if (declared.dtype !== tensor.dtype || !sameShape(declared.shape, tensor.shape)) {
+      throw refuse(name, formatType(declared), formatType(tensor));
+    }
+    if (tensor.data.length !== sizeOf(tensor.shape)) {
+      throw refuse(name, `${sizeOf(tensor.shape)} elements`, `${tensor.data.length}`);
+    }
   }
 }
 
-async function cancellable<T>(work: Promise<T>, signal: AbortSignal | undefined, what: string): Promise<T> {
+/** The inputs that a trainer holds, and the gradients it is to receive, must have the shapes it knows. */
+function requireTrainable(program: Program, { tensors }: Trainer): void {
+  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
+  for (const [name, value] of program.outputs) {
+    if (!name.startsWith(GRADIENT_PREFIX) || shapes.has(name.slice(GRADIENT_PREFIX.length))) continue;
+    const where = `output ${name} of program ${program.name}`;
+    throw new ShapeError({ where, expected: 'the gradient of a trainable tensor', got: formatType(value) });
+  }
+  for (const [name, shape] of shapes) {
+    const expected = formatType({ dtype: 'f32', shape });
+    for (const value of [program.inputs.get(name), program.outputs.get(GRADIENT_PREFIX + name)]) {
+      if (!value || formatType(value) === expected) continue;
+      const where = `trainable tensor ${name} in program ${program.name}`;
+      throw new ShapeError({ where, expected, got: formatType(value) });
+    }
+  }
+}
+
+async function cancellable<T>(
+  start: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  what: string,
+): Promise<T> {
   throwIfCancelled(signal, what);
+  const work = start();
   if (!signal) return work;
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {

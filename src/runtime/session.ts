@@ -2,7 +2,7 @@ import * as ort from 'onnxruntime-node';
 import type { Backend } from '../graph/onnx-emitter.ts';
 import type { DType } from '../tensor/dtype.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
-import { engineError } from './engine-error.ts';
+import { EngineError, engineError } from './engine-error.ts';
 
 export interface SessionSettings {
   readonly backend: Backend;
@@ -28,9 +28,12 @@ const TO_ORT: Partial<Record<DType, ort.Tensor.Type>> = {
 };
 const FROM_ORT = new Map(Object.entries(TO_ORT).map(([dtype, name]) => [name, dtype as DType]));
 
-export function toOrtTensor({ dtype, shape, data }: HostTensor): ort.Tensor {
+/** `where` names the tensor in errors. */
+export function toOrtTensor({ dtype, shape, data }: HostTensor, where = 'tensor'): ort.Tensor {
   const type = TO_ORT[dtype];
-  if (!type) throw new TypeError(`onnxruntime cannot be fed ${dtype}`);
+  if (!type) {
+    throw new EngineError({ where, expected: `one of ${Object.keys(TO_ORT).join(', ')}`, got: dtype });
+  }
   return new ort.Tensor(type, data as ort.Tensor['data'], shape);
 }
 

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { isAbsolute, relative, resolve } from 'node:path';
+import { type BigIntStats, realpathSync, statSync } from 'node:fs';
+import { isAbsolute, parse, relative } from 'node:path';
 import type { WeightLocation } from '../graph/onnx-writer.ts';
 import type { Program } from '../graph/program.ts';
 import { DTYPE_SIZE_BYTES, type DType } from '../tensor/dtype.ts';
@@ -9,8 +9,10 @@ import { formatShape, type Shape, sameShape, sizeOf } from '../tensor/shape.ts';
 
 /** A tensor inside a file that is read in place, memory-mapped. */
 export interface FileRegion {
-  /** Absolute path with symbolic links resolved. */
+  /** Absolute path. Symbolic links are resolved here, because onnxruntime follows none. */
   readonly file: string;
+  /** What {@link fileVersion} gave when the region was found; the file must still be the same one. */
+  readonly version?: string;
   readonly dtype: DType;
   readonly shape: Shape;
   readonly byteOffset: number;
@@ -68,46 +70,95 @@ export function requireWeights(
   });
 }
 
-/** The folder onnxruntime resolves weight locations in: the root, so that every absolute path lies inside. */
-const EXTERNAL_ROOT = resolve('/');
+/** Changes whenever a file is replaced or written to, as far as its size and times tell. */
+export function fileVersion(path: string): string {
+  return versionOf(statSync(path, { bigint: true }));
+}
+
+function versionOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs].join(':');
+}
 
 export interface BoundWeights {
   readonly locations: ReadonlyMap<string, WeightLocation>;
+  /** The folder that the locations are relative to. */
   readonly externalRoot: string;
 }
 
 /**
- * Binds a program's weights to their bytes. onnxruntime trusts offsets blindly, so each region is
- * checked here against the dtype, the shape and the size of its file.
+ * Binds a program's weights to their bytes. onnxruntime trusts offsets blindly, so each region is checked
+ * here against the dtype, the shape and the file as it is now.
  */
 export function bindWeights(traced: Program, table: WeightTable): BoundWeights {
-  const needed = new Map([...traced.weights].map(([name, value]) => [name, { shape: value.shape }]));
-  requireWeights(`program ${traced.name}`, needed, table, () => true);
-  const fileSizes = new Map<string, number>();
+  requireWeights(`program ${traced.name}`, traced.weights, table, () => true);
+  const files = new FilesInUse();
   const locations = new Map<string, WeightLocation>();
-  for (const name of needed.keys()) {
+  for (const [name, declared] of traced.weights) {
     const found = table.get(name)!;
-    if ('data' in found) {
-      locations.set(name, { kind: 'host', tensor: found });
-      continue;
+    if (found.dtype !== declared.dtype && !(declared.dtype === 'f32' && FLOATS.has(found.dtype))) {
+      throw new DualrealError({ where: `weight ${name}`, expected: declared.dtype, got: found.dtype });
     }
-    let fileSize = fileSizes.get(found.file);
-    if (fileSize === undefined) {
-      fileSize = statSync(found.file).size;
-      fileSizes.set(found.file, fileSize);
-    }
-    const { byteOffset, byteLength, dtype, shape } = found;
-    const fits = isAbsolute(found.file) && byteOffset >= 0 && byteOffset + byteLength <= fileSize;
-    if (!fits || byteLength !== sizeOf(shape) * DTYPE_SIZE_BYTES[dtype]) {
-      throw new FileFormatError({
-        where: `${found.file}, tensor ${name}`,
-        expected: `${dtype}${formatShape(shape)} inside a file of ${fileSize} bytes`,
-        got: `${byteLength} bytes at offset ${byteOffset}`,
-        hint: 'the file may have been replaced or cut since it was opened',
-      });
-    }
-    const location = relative(EXTERNAL_ROOT, found.file);
-    locations.set(name, { kind: 'file', location, byteOffset, byteLength, dtype, shape });
+    if ('data' in found) locations.set(name, { kind: 'host', tensor: found });
+    else locations.set(name, { ...locate(name, found, files), kind: 'file' });
   }
-  return { locations, externalRoot: EXTERNAL_ROOT };
+  return { locations, externalRoot: files.root };
+}
+
+const FLOATS: ReadonlySet<DType> = new Set(['f16', 'bf16', 'f32', 'f64']);
+
+function locate(name: string, region: FileRegion, files: FilesInUse) {
+  const { byteOffset, byteLength, dtype, shape } = region;
+  const { location, sizeBytes } = files.find(region);
+  const isWhole = Number.isSafeInteger(byteOffset) && byteOffset >= 0;
+  const fits = isWhole && byteOffset + byteLength <= sizeBytes;
+  if (!fits || byteLength !== sizeOf(shape) * DTYPE_SIZE_BYTES[dtype]) {
+    throw new FileFormatError({
+      where: `${region.file}, tensor ${name}`,
+      expected: `${dtype}${formatShape(shape)} inside a file of ${sizeBytes} bytes`,
+      got: `${byteLength} bytes at offset ${byteOffset}`,
+      hint: REPLACED,
+    });
+  }
+  return { location, byteOffset, byteLength, dtype, shape };
+}
+
+const REPLACED = 'the file may have been replaced or cut since it was opened: open it again';
+
+interface FileInUse {
+  readonly location: string;
+  readonly sizeBytes: number;
+  readonly version: string;
+}
+
+/** The files behind a program's weights, each looked at once. */
+class FilesInUse {
+  /** The root of the file system (on Windows, of the drive), so that every path lies inside. */
+  root = parse(process.cwd()).root;
+  private readonly known = new Map<string, FileInUse>();
+
+  find({ file, version }: FileRegion): FileInUse {
+    const found = this.known.get(file) ?? this.inspect(file);
+    this.known.set(file, found);
+    if (version === undefined || version === found.version) return found;
+    const [expected, got] = ['the file that was opened', 'another one, or one that was written to'];
+    throw new FileFormatError({ where: file, expected, got, hint: REPLACED });
+  }
+
+  private inspect(file: string): FileInUse {
+    const refuse = (got: string) =>
+      new FileFormatError({ where: file, expected: 'the absolute path of a file of weights', got });
+    if (!isAbsolute(file)) throw refuse('a relative path');
+    let path: string;
+    try {
+      path = realpathSync(file);
+    } catch (cause) {
+      throw refuse((cause as NodeJS.ErrnoException).code ?? String(cause));
+    }
+    const facts = statSync(path, { bigint: true });
+    if (!facts.isFile()) throw refuse('a folder or a device');
+    const { root } = parse(path);
+    if (this.known.size === 0) this.root = root;
+    else if (root !== this.root) throw refuse(`one on ${root} beside others on ${this.root}`);
+    return { location: relative(root, path), sizeBytes: Number(facts.size), version: versionOf(facts) };
+  }
 }

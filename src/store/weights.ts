@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { fileVersion } from '../runtime/weight-table.ts';
 import { FileFormatError } from '../tensor/errors.ts';
 import { readFully, withFile } from '../tensor/file-range.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
@@ -21,6 +22,8 @@ import { openPth, type PthTensor } from './pickle/pth.ts';
 export interface WeightEntry extends SafetensorsEntry {
   /** Real path, with no symbolic link in it. */
   readonly file: string;
+  /** Of the file when its header was read; an engine refuses the file if it has changed since. */
+  readonly version: string;
 }
 
 /** The weights of one component, read in place. */
@@ -43,6 +46,7 @@ export interface WeightFiles {
 interface Shard {
   readonly name: string;
   readonly file: string;
+  readonly version: string;
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;
   read(name: string): Promise<HostTensor>;
 }
@@ -85,9 +89,10 @@ async function openShard(name: string, path: string): Promise<Shard> {
   // The blobs of the Hugging Face cache have no extension, so the linked name decides.
   const extension = extname(path);
   const file = await realpath(path);
+  const version = fileVersion(file);
   if (extension === '.safetensors') {
     const header = await readSafetensorsHeader(file);
-    return { name, file, entries: header.entries, read: (tensor) => readTensor(header, tensor) };
+    return { name, file, version, entries: header.entries, read: (tensor) => readTensor(header, tensor) };
   }
   if (extension !== '.bin' && extension !== '.pth') {
     throw new FileFormatError({
@@ -109,7 +114,7 @@ async function openShard(name: string, path: string): Promise<Shard> {
       hint: 'convert the file to safetensors',
     });
   }
-  return { name, file, entries, read: (tensor) => pth.read(tensor) };
+  return { name, file, version, entries, read: (tensor) => pth.read(tensor) };
 }
 
 function hasPlace(tensor: PthTensor): tensor is PthTensor & { byteOffset: number } {
@@ -161,7 +166,8 @@ function combine(path: string, shards: readonly Shard[]): WeightFiles {
   const owners = new Map<string, Shard>();
   for (const shard of shards) {
     for (const [name, { dtype, shape, byteOffset, byteLength }] of shard.entries) {
-      entries.set(name, { file: shard.file, dtype, shape, byteOffset, byteLength });
+      const { file, version } = shard;
+      entries.set(name, { file, version, dtype, shape, byteOffset, byteLength });
       owners.set(name, shard);
     }
   }

@@ -88,6 +88,17 @@ export class AdamW {
 
   /** Continues exactly where {@link state} was taken. Any missing, extra or mis-shaped tensor: no change. */
   loadState(state: ReadonlyMap<string, HostTensor>): void {
+    const steps = this.requireState(state);
+    for (const { name, index } of this.#arena.tensors) {
+      const { first, second } = this.#arena.momentsOf(name);
+      first.set(state.get(`${name}.exp_avg`)!.data as Float32Array);
+      second.set(state.get(`${name}.exp_avg_sq`)!.data as Float32Array);
+      this.#steps[index] = steps[index];
+    }
+  }
+
+  /** Throws unless {@link loadState} would take the state; returns its step counts, in arena order. */
+  requireState(state: ReadonlyMap<string, HostTensor>): readonly number[] {
     const { tensors } = this.#arena;
     const expected = tensors.flatMap(({ name, shape }) => [
       { name: `${name}.exp_avg`, shape, dtype: 'f32' as const },
@@ -98,12 +109,7 @@ export class AdamW {
     const steps = tensors.map(({ name }) => Number(state.get(`${name}.step`)!.data[0]));
     const valid = steps.every((count) => Number.isSafeInteger(count) && count >= 0);
     requireSetting('step', 'counts ≥ 0', steps, valid);
-    for (const { name, index } of tensors) {
-      const { first, second } = this.#arena.momentsOf(name);
-      first.set(state.get(`${name}.exp_avg`)!.data as Float32Array);
-      second.set(state.get(`${name}.exp_avg_sq`)!.data as Float32Array);
-      this.#steps[index] = steps[index];
-    }
+    return steps;
   }
 
   #tensorsOf({ activeGroups, withoutGradient = [] }: AdamWStep): readonly ArenaTensor[] {

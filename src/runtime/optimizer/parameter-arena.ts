@@ -115,9 +115,14 @@ export class ParameterArena {
 
   /** Copies all parameters in. The names and shapes must be exactly the arena's, and f32; else nothing changes. */
   loadParameters(values: ReadonlyMap<string, HostTensor>): void {
-    const expected = this.tensors.map(({ name, shape }) => ({ name, shape, dtype: 'f32' as const }));
-    requireExactTensors('trainable parameters', expected, values);
+    this.requireParameters('trainable parameters', values);
     for (const { name } of this.tensors) this.parameterOf(name).set(values.get(name)!.data as Float32Array);
+  }
+
+  /** Throws one {@link ShapeError} unless the names, shapes and dtypes are exactly those of the parameters. */
+  requireParameters(where: string, values: ReadonlyMap<string, HostTensor>): void {
+    const expected = this.tensors.map(({ name, shape }) => ({ name, shape, dtype: 'f32' as const }));
+    requireExactTensors(where, expected, values);
   }
 
   /** The tensors of the named groups, in arena order; of all groups where none are named. */
