@@ -33,6 +33,8 @@ export class AdapterMismatchError extends DualrealError {}
 
 const FLOAT_DTYPES: readonly DType[] = ['f32', 'bf16', 'f16', 'f64'];
 const ZIP_OR_PICKLE = [0x50, 0x80];
+/** From here on rounding to f16 gives infinity. */
+const F16_OVERFLOW = 65520;
 
 /**
  * Writes `adapter.safetensors`: the release's tensor names, in its order, and the recipe in the metadata.
@@ -165,27 +167,27 @@ function requireRecipeOfShape(recipe: AdapterRecipe, shape: DualRealShape, path:
   });
 }
 
-function storedTensor(tensor: HostTensor, dtype: AdapterDType, where: string): HostTensor {
-  const values = asFloats(tensor);
-  const target = dtype === 'keep' ? tensor.dtype : dtype;
-  const stored: HostTensor =
-    target === tensor.dtype
-      ? tensor
-      : { dtype: target, shape: tensor.shape, data: fromFloat32(target as 'f32', values.data) };
-  const bad = values.data.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) {
-    throw new AdapterMismatchError({ where, expected: 'finite values', got: String(values.data[bad]) });
-  }
-  if (target === 'f16') {
-    const largest = values.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    if (largest >= 65520) {
-      throw new AdapterMismatchError({
-        where,
-        expected: 'values that f16 can hold (up to 65504)',
-        got: String(largest),
-        hint: 'write bf16 or f32 instead',
-      });
+/**
+ * A tensor in another storage dtype. Throws {@link AdapterMismatchError} where it holds NaN or infinities,
+ * or would after the conversion.
+ */
+export function storedTensor(tensor: HostTensor, dtype: AdapterDType, where: string): HostTensor {
+  const { data: values } = asFloats(tensor);
+  let largest = 0;
+  for (const value of values) {
+    if (!Number.isFinite(value)) {
+      throw new AdapterMismatchError({ where, expected: 'finite values', got: String(value) });
     }
+    largest = Math.max(largest, Math.abs(value));
   }
-  return stored;
+  if (dtype === 'keep' || dtype === tensor.dtype) return tensor;
+  if (dtype === 'f16' && largest >= F16_OVERFLOW) {
+    throw new AdapterMismatchError({
+      where,
+      expected: 'values that f16 can hold (up to 65504)',
+      got: String(largest),
+      hint: 'write bf16 or f32 instead',
+    });
+  }
+  return { dtype, shape: tensor.shape, data: fromFloat32(dtype, values) };
 }
