@@ -1,4 +1,5 @@
 import {
+  decodePhoto,
   type FitMode,
   type FrameRate,
   fitFrames,
@@ -17,7 +18,7 @@ import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { asFloats, type FloatTensor, floats, type HostTensor, reshaped } from '../tensor/host-tensor.ts';
 import { randomStream } from '../tensor/random.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
-import type { ImageEncoder, TextEncoder, VideoEncoder } from './encoders.ts';
+import type { EncoderSource, ImageEncoder } from './encoders.ts';
 import type { ItemFeatures, Posterior } from './features.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
@@ -37,18 +38,6 @@ export interface PrepareRequest {
   readonly options: DualRealOptions;
   readonly seed: number;
   readonly skipBadFiles: boolean;
-}
-
-/** Opens encoders on first use, so that a full cache needs none. */
-export interface EncoderSource {
-  text(): Promise<TextEncoder>;
-  image(): Promise<ImageEncoder>;
-  video(): Promise<VideoEncoder>;
-  readonly fingerprints: {
-    readonly text: string;
-    readonly image: string | undefined;
-    readonly video: string;
-  };
 }
 
 type Events = AsyncGenerator<WorkflowEvent, readonly ItemFeatures[]>;
@@ -110,8 +99,7 @@ async function prepareItem(
   const source = { file, sample: { ...sample }, dimension };
   const posterior = await cache.getOrCompute(
     featureKey({ kind: 'posterior', version: 1, encoder: encoders.fingerprints.video, ...source }),
-    async () =>
-      posteriorTensors(await (await encoders.video()).encode(toModelRange((await media()).frames), () => {})),
+    async () => posteriorTensors(await (await encoders.video()).encode(toModelRange((await media()).frames))),
     notice,
   );
   const text = await encodeText(item.caption, encoders, cache, notice);
@@ -158,7 +146,7 @@ async function conditionFrames(
 ): Promise<FloatTensor> {
   const { conditionPixels, conditionFrame } = options;
   const choice = conditionFrame === 'once' ? { seed, index } : 'all';
-  const encoder = encoders.fingerprints.image ?? '';
+  const encoder = encoders.fingerprints.image;
   const stored = await cache.getOrCompute(
     featureKey({ kind: 'condition', version: 1, encoder, conditionPixels, choice, ...source }),
     async () => {
@@ -273,8 +261,31 @@ function requireEqualLengths(features: readonly ItemFeatures[], { temporalRatio 
   });
 }
 
-/** The embedding [1, 1, E] of the subject's reference image, prepared as at inference. */
-export async function encodeReference(encoder: ImageEncoder, image: HostTensor<'u8'>): Promise<FloatTensor> {
-  const embedded = await encoder.encode(preprocess(image, encoder.recipe));
-  return reshaped(embedded, [1, 1, encoder.dim]);
+/** File in a run folder that keeps a photo of the subject as the default reference. */
+export const REFERENCE_FILE = 'reference.png';
+
+/** The embedding [1, 1, E] of a reference image, prepared as at inference, through the cache. */
+export async function encodeReferenceFile(
+  path: string,
+  encoders: EncoderSource,
+  cache: FeatureCache,
+  notice: (message: string) => void,
+): Promise<FloatTensor> {
+  const key = featureKey({
+    kind: 'reference',
+    version: 1,
+    encoder: encoders.fingerprints.image,
+    file: await hashFile(path),
+  });
+  const stored = await cache.getOrCompute(
+    key,
+    async () => {
+      const { image } = await decodePhoto(path);
+      const encoder = await encoders.image();
+      const embedded = await encoder.encode(preprocess(image, encoder.recipe));
+      return new Map([['embedding', reshaped(embedded, [1, 1, encoder.dim])]]);
+    },
+    notice,
+  );
+  return asFloats(stored.get('embedding')!);
 }

@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type LearningRateSchedule, learningRateSchedule } from '../diffusion/index.ts';
+import { decodeVideo, encodePhoto } from '../media/index.ts';
 import {
   DUALREAL_PRESETS,
   type DualRealOptions,
@@ -10,12 +13,13 @@ import { latestCheckpoint, saveCheckpoint } from '../store/checkpoint.ts';
 import { openEventLog } from '../store/event-log.ts';
 import { createRun, type OpenRun, openRun, RunFolderError } from '../store/run-folder.ts';
 import { CancelledError } from '../tensor/errors.ts';
-import type { HostTensor } from '../tensor/host-tensor.ts';
+import { type HostTensor, reshaped } from '../tensor/host-tensor.ts';
 import { type Base, openBase } from './base.ts';
 import { packageVersions } from './package-versions.ts';
+import { REFERENCE_FILE } from './prepare.ts';
+import { type TrainRequest, trainRequestSchema } from './train-request.ts';
 import { prepareTraining, type TrainingData } from './training-data.ts';
 import { trainingRecipe } from './training-recipe.ts';
-import { type TrainRequest, trainRequestSchema } from './train-request.ts';
 import { trainingSamples } from './training-samples.ts';
 import { TrainingSession } from './training-session.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
@@ -36,7 +40,11 @@ export interface TrainControl {
 type Training = AsyncGenerator<WorkflowEvent, TrainResult>;
 
 /** Starts a run: a new folder with the request in it. */
-export async function* train(request: TrainRequest, context: WorkflowContext, control: TrainControl = {}): Training {
+export async function* train(
+  request: TrainRequest,
+  context: WorkflowContext,
+  control: TrainControl = {},
+): Training {
   const run = await createRun(request.out, request, packageVersions());
   try {
     return yield* trainIn(run, request, context, control);
@@ -46,7 +54,11 @@ export async function* train(request: TrainRequest, context: WorkflowContext, co
 }
 
 /** Goes on with a run from its newest checkpoint; the result is that of a run never interrupted. */
-export async function* resumeTraining(path: string, context: WorkflowContext, control: TrainControl = {}): Training {
+export async function* resumeTraining(
+  path: string,
+  context: WorkflowContext,
+  control: TrainControl = {},
+): Training {
   const run = await openRun(path);
   try {
     for (const message of run.notices) yield { type: 'notice', message };
@@ -66,12 +78,22 @@ export async function* resumeTraining(path: string, context: WorkflowContext, co
 }
 
 /** The preset's options with the request's own differences. */
-export function optionsOf(request: Pick<TrainRequest, 'preset' | 'options'>, conditionDim: number): DualRealOptions {
-  const chosen = Object.fromEntries(Object.entries(request.options).filter(([, value]) => value !== undefined));
+export function optionsOf(
+  request: Pick<TrainRequest, 'preset' | 'options'>,
+  conditionDim: number,
+): DualRealOptions {
+  const chosen = Object.fromEntries(
+    Object.entries(request.options).filter(([, value]) => value !== undefined),
+  );
   return { ...DUALREAL_PRESETS[request.preset], conditionDim, ...chosen };
 }
 
-async function* trainIn(run: OpenRun, request: TrainRequest, context: WorkflowContext, control: TrainControl): Training {
+async function* trainIn(
+  run: OpenRun,
+  request: TrainRequest,
+  context: WorkflowContext,
+  control: TrainControl,
+): Training {
   const log = await openEventLog(run.eventsFile);
   try {
     if (log.notice) yield { type: 'notice', message: log.notice };
@@ -100,13 +122,22 @@ async function* runTraining(
   const runtime = context.openRuntime(request);
   try {
     const data = yield* prepareTraining(request, options, base, runtime, context);
+    await keepReference(run, data);
     yield { type: 'stage', stage: 'building the training programs' };
     const session = await openSession(request, options, base, data, runtime);
     const { step: first, notices } = await restore(session, run, request);
     for (const message of notices) yield { type: 'notice', message };
     if (first > 0) yield { type: 'stage', stage: 'resuming', detail: `from step ${first}` };
     else yield* predict(session, request, context);
-    const losses = yield* loop(session, run, first, { request, base, options, data, runtime, context, control });
+    const losses = yield* loop(session, run, first, {
+      request,
+      base,
+      options,
+      data,
+      runtime,
+      context,
+      control,
+    });
     const state = await session.trainer.read();
     const recipe = await trainingRecipe(request, options, base, data);
     await writeAdapterFile(run.adapterFile, state.parameters, recipe);
@@ -115,6 +146,14 @@ async function* runTraining(
   } finally {
     await runtime.close();
   }
+}
+
+/** A photo of the subject, kept with the run so that generating needs nothing else. */
+async function keepReference(run: OpenRun, { items }: TrainingData): Promise<void> {
+  const path = join(run.path, REFERENCE_FILE);
+  if (existsSync(path)) return;
+  const { frames } = await decodeVideo(items.identity[0].path, { maxFrames: 1 });
+  await encodePhoto(path, reshaped(frames, frames.shape.slice(1)));
 }
 
 function openSession(
@@ -233,7 +272,10 @@ async function* loop(
     const stopping = context.signal?.aborted === true || done === control.stopAfter;
     if (stopping || done === steps || done % checkpointEvery === 0) yield await save(done);
     if (stopping && done < steps) {
-      yield { type: 'notice', message: `stopped after step ${done}; go on with: dualreal train --resume ${run.path}` };
+      yield {
+        type: 'notice',
+        message: `stopped after step ${done}; go on with: dualreal train --resume ${run.path}`,
+      };
       throw new CancelledError('training');
     }
     if (sampleEvery > 0 && (done % sampleEvery === 0 || done === steps)) {
@@ -253,4 +295,3 @@ function rateOf(request: TrainRequest): LearningRateSchedule {
     totalSteps: request.steps,
   });
 }
-

@@ -51,7 +51,7 @@ export async function* prepareTraining(
       `${sample.size.width}×${sample.size.height}, ${sample.frames} frames`,
   };
   const cache = new FeatureCache(context.cacheFolder);
-  const encoders = await base.openEncoders(runtime, sample);
+  const encoders = await base.openEncoders(runtime);
   const common = { sample, options, seed: request.seed, skipBadFiles: request.skipBadFiles };
   try {
     const identity = yield* prepareFeatures(
@@ -77,7 +77,9 @@ async function readAll(
   prompt: string | undefined,
   wanted: 'photo' | 'clip',
 ): Promise<readonly DatasetItem[]> {
-  const sets = await Promise.all(paths.map((path) => readDataset(path, prompt === undefined ? {} : { prompt })));
+  const sets = await Promise.all(
+    paths.map((path) => readDataset(path, prompt === undefined ? {} : { prompt })),
+  );
   const items = sets.flat();
   const wrong = wanted === 'clip' ? items.filter(({ kind }) => kind === 'photo') : [];
   if (wrong.length > 0) {

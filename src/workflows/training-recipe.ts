@@ -27,7 +27,12 @@ export async function trainingRecipe(
     training: { steps, seed, learningRate, motionRatio, schedule, subjectBatch, motionBatch },
     subject: { prompts: prompts(items.identity), counts: { photos: items.identity.length } },
     motion: { prompts: prompts(items.motion), counts: { clips: items.motion.length } },
-    size: { frames: sample.frames, height: sample.size.height, width: sample.size.width, fps: base.nominal.fps },
+    size: {
+      frames: sample.frames,
+      height: sample.size.height,
+      width: sample.size.width,
+      fps: base.nominal.fps,
+    },
     createdWith: `dualreal ${packageVersions().dualreal}`,
   };
 }

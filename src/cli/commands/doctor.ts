@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { doctor } from '../../workflows/doctor.ts';
+import { doctorRequestSchema } from '../../workflows/doctor-request.ts';
+import { assignRoles } from '../../workflows/doctor-roles.ts';
+import { renderDoctorReport } from '../../workflows/doctor-text.ts';
+import { collect, number, parseRequest } from '../options.ts';
+import { runPrinted } from '../run.ts';
+
+interface DoctorFlags {
+  readonly json?: boolean;
+  readonly fps?: string;
+  readonly subject?: readonly string[];
+  readonly motion?: readonly string[];
+}
+
+export function addDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .description(
+      'judge photos and clips before training; paths without an option are told apart by their kind',
+    )
+    .argument('[path...]', 'photos, clips or folders of them')
+    .option('--subject <path>', 'photos of the subject (repeatable)', collect)
+    .option('--motion <path>', 'clips of the motion (repeatable)', collect)
+    .option('--subject-prompt <text>', 'caption of all photos')
+    .option('--motion-prompt <text>', 'caption of all clips')
+    .option('--width <px>', "width of the base (CogVideoX's 720)", number)
+    .option('--height <px>', "height of the base (CogVideoX's 480)", number)
+    .option('--frames <n>', 'frames per clip (49)', number)
+    .option('--fps <n>', "rate that clips are read at ('native')")
+    .option('--fit <mode>', 'stretch | crop | pad')
+    .option('--json', 'the report as JSON')
+    .action(async (paths: readonly string[], flags: DoctorFlags) => {
+      const { json, fps, ...fields } = flags;
+      const roles = await assignRoles(paths);
+      const request = parseRequest(doctorRequestSchema, {
+        ...fields,
+        subject: [...(fields.subject ?? []), ...roles.subject],
+        motion: [...(fields.motion ?? []), ...roles.motion],
+        ...(fps !== undefined && { fps: fps === 'native' ? 'native' : number(fps) }),
+      });
+      const report = await runPrinted((context) => doctor(request, context));
+      const colour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+      process.stdout.write(
+        json ? `${JSON.stringify(report, null, 2)}\n` : renderDoctorReport(report, { colour }),
+      );
+      if (report.verdict === 'error') process.exitCode = 1;
+    });
+}

@@ -1,0 +1,157 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { freemem } from 'node:os';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { type NoiseSchedule, parseNoiseSchedule, type SamplerKind } from '../diffusion/index.ts';
+import { input } from '../graph/index.ts';
+import {
+  cogVideoXTransformer,
+  parseTransformerConfig,
+  type TransformerConfig,
+} from '../models/cogvideox/transformer/index.ts';
+import { parseVaeConfig } from '../models/cogvideox/vae/index.ts';
+import { Parameters } from '../nn/parameters.ts';
+import { type Runtime, requireWeights } from '../runtime/index.ts';
+import { openPipelineFolder } from '../store/pipeline-folder.ts';
+import { openWeights, type WeightFiles } from '../store/weights.ts';
+import { DTYPE_SIZE_BYTES } from '../tensor/dtype.ts';
+import { sizeOf } from '../tensor/shape.ts';
+import { findImageEncoder, openEncoders } from './base-encoders.ts';
+import type { EncoderSource } from './encoders.ts';
+import { LatentDecoder } from './latent-decoder.ts';
+import type { SampleShape } from './prepare.ts';
+
+/** A base model: everything about it that is known without loading weights. */
+export interface Base {
+  readonly name: string;
+  readonly folder: string;
+  readonly transformer: TransformerConfig;
+  readonly transformerWeights: WeightFiles;
+  readonly schedule: NoiseSchedule;
+  readonly sampler: SamplerKind;
+  /** Latents are multiplied by it between VAE and transformer. */
+  readonly scalingFactor: number;
+  /** The size it was made for: pixels, frames, frames per second. */
+  readonly nominal: {
+    readonly width: number;
+    readonly height: number;
+    readonly frames: number;
+    readonly fps: number;
+  };
+  /** Width of the image embeddings its encoder gives; CogVideoX's own where there is none yet. */
+  readonly imageDim: number;
+  /** 'mapped' where the weights as f32 would not fit beside everything else. */
+  readonly residence: 'fold' | 'mapped';
+  /** What a user should know, e.g. that the weights are random. */
+  readonly notice: string | undefined;
+  openEncoders(runtime: Runtime): Promise<EncoderSource>;
+  openDecoder(runtime: Runtime): LatentDecoder;
+  /** Latent extents of a sample. */
+  latentSize(sample: SampleShape): {
+    readonly latentFrames: number;
+    readonly latentHeight: number;
+    readonly latentWidth: number;
+  };
+}
+
+export interface OpenBaseOptions {
+  /** Folder of the image encoder, where the base has none or another is wanted. */
+  readonly imageEncoder?: string | undefined;
+}
+
+/** File that tells about a base made by this project. */
+export const BASE_CARD = 'dualreal.json';
+
+const cardSchema = z.object({ name: z.string(), fps: z.number().positive(), notice: z.string() }).partial();
+type BaseCard = z.infer<typeof cardSchema>;
+
+/** The release's ViT-H/14. */
+const RELEASE_IMAGE_DIM = 1024;
+const RELEASE_FPS = 8;
+
+/**
+ * Opens a base folder in the diffusers layout. Configurations are parsed, weights are checked by name and
+ * shape against the models they belong to; every mismatch is listed.
+ */
+export async function openBase(path: string, { imageEncoder }: OpenBaseOptions = {}): Promise<Base> {
+  const { folder, components } = await openPipelineFolder(path);
+  const transformer = parseTransformerConfig(
+    components.transformer.config,
+    join(components.transformer.folder, 'config.json'),
+  );
+  const vae = parseVaeConfig(components.vae.config, join(components.vae.folder, 'config.json'));
+  const [transformerWeights, vaeWeights] = await Promise.all([
+    openWeights(components.transformer.folder),
+    openWeights(components.vae.folder),
+  ]);
+  requireWeights(
+    components.transformer.folder,
+    transformerParameters(transformer),
+    transformerWeights.entries,
+  );
+  const schedule = parseNoiseSchedule(
+    components.scheduler.config,
+    join(components.scheduler.folder, 'scheduler_config.json'),
+  );
+  const card = await readCard(folder);
+  const image = await findImageEncoder(folder, imageEncoder);
+  const spatial = vae.spatialCompression;
+  return {
+    name: card.name ?? basename(folder),
+    folder,
+    transformer,
+    transformerWeights,
+    schedule,
+    sampler: schedule.config.samplerKind ?? 'dpm',
+    scalingFactor: vae.scalingFactor,
+    nominal: {
+      width: transformer.sampleWidth * spatial,
+      height: transformer.sampleHeight * spatial,
+      frames: transformer.sampleFrames,
+      fps: card.fps ?? RELEASE_FPS,
+    },
+    imageDim: image?.dim ?? RELEASE_IMAGE_DIM,
+    residence: residenceOf(transformerWeights),
+    notice: card.notice,
+    openEncoders: (runtime) =>
+      openEncoders(runtime, {
+        text: components.text_encoder,
+        tokenizerFolder: components.tokenizer.folder,
+        textTokens: transformer.textTokens,
+        image,
+        vae,
+        vaeWeights,
+      }),
+    openDecoder: (runtime) => new LatentDecoder(runtime, vae, vaeWeights.entries),
+    latentSize: ({ size, frames }) => ({
+      latentFrames: (frames - 1) / transformer.temporalCompression + 1,
+      latentHeight: size.height / spatial,
+      latentWidth: size.width / spatial,
+    }),
+  };
+}
+
+/** The base model's own parameters, without adapters. */
+function transformerParameters(config: TransformerConfig): Parameters['declared'] {
+  const parameters = new Parameters();
+  cogVideoXTransformer(config, parameters.root, {
+    latents: input('latents', [1, 1, config.latentChannels, config.patch, config.patch]),
+    text: input('text', [1, 1, config.textDim]),
+    timestep: input('timestep', [1]),
+  });
+  return parameters.declared;
+}
+
+async function readCard(folder: string): Promise<BaseCard> {
+  const path = join(folder, BASE_CARD);
+  if (!existsSync(path)) return {};
+  return cardSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+}
+
+/** Folding makes an f32 copy of every weight; above half of the free memory they stay in their files. */
+function residenceOf({ entries }: WeightFiles): 'fold' | 'mapped' {
+  let bytes = 0;
+  for (const { shape } of entries.values()) bytes += sizeOf(shape) * DTYPE_SIZE_BYTES.f32;
+  return bytes > freemem() / 2 ? 'mapped' : 'fold';
+}
