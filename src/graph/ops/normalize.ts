@@ -1,7 +1,7 @@
 import { floats } from '../../tensor/host-tensor.ts';
-import { apply, applyAll, defineOp, type Value } from '../value.ts';
+import { apply, applyAll, defineOp, requireShape, type Value } from '../value.ts';
 import { add, div, mul, sqrt, square, sub } from './elementwise.ts';
-import { mean, sum } from './reduce.ts';
+import { mean, sum, sumTo } from './reduce.ts';
 
 const normalizeOp = defineOp<{ epsilon: number }>({
   name: 'normalize',
@@ -32,16 +32,39 @@ export function normalize(x: Value, epsilon: number): Value {
   return applyAll(normalizeOp, [x], { epsilon })[0];
 }
 
+const layerNormOp = defineOp<{ epsilon: number }>({
+  name: 'layerNorm',
+  infer: ([x, gain, shift]) => {
+    const width = x.shape.at(-1);
+    const fits = [gain, shift].every(({ shape }) => shape.length === 1 && shape[0] === width);
+    requireShape(fits, 'layerNorm', 'x [..., C], gain [C] and shift [C]', x, gain, shift);
+    const perRow = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] };
+    return [x, perRow, perRow];
+  },
+  backward: ({ inputs: [x, gain, shift], outputs: [, average, inverse], gradients, needs }) => {
+    const dy = gradients[0]!;
+    // Kept are x and two numbers per row. With c = x − mean, x̂ = c·inverse is needed only for the gain.
+    const centred = sub(x, average);
+    const dGain = needs[1] ? sumTo(mul(dy, mul(centred, inverse)), gain.shape) : undefined;
+    const dShift = needs[2] ? sumTo(dy, shift.shape) : undefined;
+    if (!needs[0]) return [undefined, dGain, dShift];
+    const dNormalized = mul(dy, gain);
+    const slope = mul(mean(mul(dNormalized, centred), [-1], true), square(inverse));
+    const rest = sub(sub(dNormalized, mean(dNormalized, [-1], true)), mul(centred, slope));
+    return [mul(rest, inverse), dGain, dShift];
+  },
+  emit: (emitter, { inputs, outputs, attributes }) => {
+    const results = outputs[2] === '' ? [outputs[0]] : outputs;
+    emitter.node('LayerNormalization', inputs, results, {
+      axis: -1,
+      epsilon: { float: attributes.epsilon },
+    });
+  },
+});
+
 /** LayerNorm over the last axis with gain and shift [C]. */
-export function layerNorm(
-  x: Value,
-  gain: Value | undefined,
-  shift: Value | undefined,
-  epsilon: number,
-): Value {
-  const normalized = normalize(x, epsilon);
-  const scaled = gain ? mul(normalized, gain) : normalized;
-  return shift ? add(scaled, shift) : scaled;
+export function layerNorm(x: Value, gain: Value, shift: Value, epsilon: number): Value {
+  return applyAll(layerNormOp, [x, gain, shift], { epsilon })[0];
 }
 
 /** x / √(mean(x²) + ε) · gain over the last axis (T5's layer norm). */

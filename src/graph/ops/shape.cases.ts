@@ -53,6 +53,24 @@ export const cases: OpCases = {
     const values = parts.map((part) => part.value);
     return oneOutput(g.concat(values, axis - (sampler.random.integer(2) ? shape.length : 0)), expected);
   },
+  split: (sampler) => {
+    const extents = sampler.shape(1 + (sampler.index % 4));
+    const shape = sampler.shape(1 + sampler.random.integer(3));
+    const axis = sampler.random.integer(shape.length);
+    const total = extents.reduce((sum, extent) => sum + extent, 0);
+    const x = sampler.floats(shape.with(axis, total));
+    let start = 0;
+    const parts = extents.map((extent) => {
+      const from = start;
+      start += extent;
+      return build(shape.with(axis, extent), (index) => at(x, index.with(axis, from + index[axis])));
+    });
+    const values = g.split(x.value, axis - (sampler.random.integer(2) ? shape.length : 0), extents);
+    const outputs = values.map((value, i) => ({ value, expected: parts[i] }));
+    // Without some of its results the op has another form.
+    const kept = outputs.filter((_, i) => sampler.index < 4 || i !== sampler.index % extents.length);
+    return { outputs: kept.length > 0 ? kept : outputs };
+  },
   slice: (sampler) => {
     const x = sampler.floats(sampler.shape(1 + (sampler.index % 3), 9));
     const axis = sampler.random.integer(x.shape.length);

@@ -1,5 +1,5 @@
 import type { DType } from '../../tensor/dtype.ts';
-import { ShapeError } from '../../tensor/errors.ts';
+import { floats } from '../../tensor/host-tensor.ts';
 import {
   broadcastShapes,
   formatShape,
@@ -9,7 +9,7 @@ import {
   sizeOf,
 } from '../../tensor/shape.ts';
 import { ONNX_DTYPE } from '../onnx-emitter.ts';
-import { apply, defineOp, requireShape, type Value } from '../value.ts';
+import { apply, applyAll, constant, defineOp, requireShape, type Value } from '../value.ts';
 import { sumTo } from './reduce.ts';
 
 export const reshapeOp = defineOp<{ shape: Shape }>({
@@ -33,7 +33,9 @@ export const reshapeOp = defineOp<{ shape: Shape }>({
 export function reshape(x: Value, shape: Shape): Value {
   const known = shape.reduce((product, extent) => (extent === -1 ? product : product * extent), 1);
   const resolved = shape.map((extent) => (extent === -1 ? sizeOf(x.shape) / known : extent));
-  return sameShape(x.shape, resolved) ? x : apply(reshapeOp, [x], { shape: resolved });
+  // Of several reshapes in a row only the last counts.
+  const source = x.node.op === reshapeOp ? x.node.inputs[0] : x;
+  return sameShape(source.shape, resolved) ? source : apply(reshapeOp, [source], { shape: resolved });
 }
 
 const transposeOp = defineOp<{ order: readonly number[] }>({
@@ -174,26 +176,52 @@ export function slice(x: Value, axis: number, start: number, stop: number, step 
   return apply(sliceOp, [x], { axis: along, start, stop, step });
 }
 
+interface SplitAttributes {
+  readonly axis: number;
+  readonly extents: readonly number[];
+}
+
+const splitOp = defineOp<SplitAttributes>({
+  name: 'split',
+  infer: ([x], { axis, extents }) => {
+    const total = extents.reduce((sum, extent) => sum + extent, 0);
+    const valid =
+      total === x.shape[axis] && extents.every((extent) => Number.isInteger(extent) && extent > 0);
+    requireShape(valid, 'split', `extents that sum to axis ${axis}, not [${extents}]`, x);
+    return extents.map((extent) => ({ dtype: x.dtype, shape: x.shape.with(axis, extent) }));
+  },
+  backward: ({ outputs, gradients, attributes: { axis } }) => {
+    const zero = constant(floats([], [0]));
+    return [
+      concat(
+        outputs.map(({ shape }, i) => gradients[i] ?? expand(zero, shape)),
+        axis,
+      ),
+    ];
+  },
+  emit: (emitter, { inputs, outputs, attributes: { axis, extents } }) => {
+    // Split has no optional results.
+    if (!outputs.includes('')) {
+      emitter.node('Split', [inputs[0], emitter.integers(extents)], outputs, { axis });
+      return;
+    }
+    let start = 0;
+    for (const [i, extent] of extents.entries()) {
+      const bounds = [start, start + extent].map((bound) => emitter.integers([bound]));
+      if (outputs[i]) emitter.node('Slice', [inputs[0], ...bounds, emitter.integers([axis])], [outputs[i]]);
+      start += extent;
+    }
+  },
+});
+
 /** Consecutive pieces of the given extents along one axis. */
-export function split(x: Value, axis: number, extents: readonly number[]): Value[] {
-  const along = normalizeAxis(axis, x.shape.length, 'op split');
-  const total = extents.reduce((sum, extent) => sum + extent, 0);
-  if (total !== x.shape[along]) {
-    throw new ShapeError({
-      where: 'split',
-      expected: `extents that sum to ${x.shape[along]}`,
-      got: `[${extents}]`,
-    });
-  }
-  let start = 0;
-  return extents.map((extent) => {
-    start += extent;
-    return slice(x, along, start - extent, start);
-  });
+export function split(x: Value, axis: number, extents: readonly number[]): readonly Value[] {
+  if (extents.length === 1) return [slice(x, axis, 0, extents[0])];
+  return applyAll(splitOp, [x], { axis: normalizeAxis(axis, x.shape.length, 'op split'), extents });
 }
 
 /** `parts` pieces of equal extent along one axis. */
-export function chunk(x: Value, axis: number, parts: number): Value[] {
+export function chunk(x: Value, axis: number, parts: number): readonly Value[] {
   const extent = x.shape[normalizeAxis(axis, x.shape.length, 'op chunk')] / parts;
   return split(x, axis, new Array<number>(parts).fill(extent));
 }
