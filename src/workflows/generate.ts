@@ -191,6 +191,7 @@ async function* sampleAll(
       HostTensor | (typeof base.transformerWeights.entries extends ReadonlyMap<string, infer E> ? E : never)
     >([...base.transformerWeights.entries, ...(source.adapter?.tensors ?? [])]),
     options: source.options,
+    form: source.adapter?.shape.form,
     ...base.latentSize(sample),
     guided: first.negative !== undefined,
     conditioned: first.image !== undefined,
@@ -213,7 +214,7 @@ async function* sampleAll(
 
 async function* encodeConditions(
   request: GenerateRequest,
-  { run, options }: Source,
+  { run, adapter, options }: Source,
   encoders: EncoderSource,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, ReadonlyMap<string, Conditioning>> {
@@ -224,7 +225,8 @@ async function* encodeConditions(
     return reshaped(embedding, [1, ...embedding.shape]);
   };
   const negative = request.guidance > 1 ? await text(request.negativePrompt) : undefined;
-  const reference = options ? referencePath(request, run) : undefined;
+  const folded = adapter?.recipe?.folded !== undefined;
+  const reference = options && !folded ? referencePath(request, run) : undefined;
   const image = reference
     ? await encodeReferenceFile(reference, encoders, cache, (message) => notices.push(message))
     : undefined;

@@ -23,6 +23,8 @@ export interface SamplingSetup {
   readonly weights: WeightTable;
   /** DualReal's options; absent: the base model alone. */
   readonly options?: DualRealOptions | undefined;
+  /** How the adapters' file holds them; see fold.ts. */
+  readonly form?: 'separate' | 'fused' | undefined;
   /** Takes the adapters from a training session's live state. */
   readonly trainer?: Trainer | undefined;
   readonly latentFrames: number;
@@ -91,7 +93,7 @@ export class SamplingSession {
   }
 }
 
-function samplingProgram({ config, options, trainer, ...setup }: SamplingSetup): g.Program {
+function samplingProgram({ config, options, trainer, form, ...setup }: SamplingSetup): g.Program {
   const { latentFrames, latentHeight, latentWidth, conditioned } = setup;
   const batch = setup.guided ? 2 : 1;
   const shape: BatchShape = {
@@ -103,7 +105,10 @@ function samplingProgram({ config, options, trainer, ...setup }: SamplingSetup):
     conditioned,
   };
   if (options) {
-    const { output, injection } = traceDualReal(config, options, shape, { frozen: trainer === undefined });
+    const { output, injection } = traceDualReal(config, options, shape, {
+      frozen: trainer === undefined,
+      ...(form && { form }),
+    });
     return g.program('sample', { output, identityWeights: injection.identityWeights() });
   }
   const output = cogVideoXTransformer(config, new Parameters().root, {

@@ -1,0 +1,60 @@
+import type { Command } from 'commander';
+import { encodeReferenceImage } from '../../workflows/encode-reference.ts';
+import { exportAdapter, exportRequestSchema } from '../../workflows/export.ts';
+import { importAdapter, importRequestSchema } from '../../workflows/import.ts';
+import { parseRequest } from '../options.ts';
+import { runPrinted } from '../run.ts';
+
+interface ExportFlags {
+  readonly out: string;
+  readonly fold?: boolean;
+  readonly keepAdapters?: boolean;
+  readonly base?: string;
+  readonly imageEncoder?: string;
+  readonly dtype?: string;
+  readonly reference?: string;
+  readonly overwrite?: boolean;
+}
+
+export function addExchangeCommands(program: Command): void {
+  program
+    .command('export')
+    .description('write adapters for the official release (.pth), in another dtype, or folded')
+    .argument('<adapter>', 'run folder or adapter file')
+    .requiredOption('--out <file>', 'file to write: .pth or .safetensors')
+    .option('--dtype <name>', 'f32 | bf16 | f16 | keep')
+    .option('--fold', 'fold the condition of one reference photo, and both adapters of a site into one')
+    .option('--keep-adapters', 'with --fold: fold the condition only')
+    .option('--reference <image>', 'photo to fold (default: the one kept with the run)')
+    .option('--base <folder>', 'base with the image encoder (default: the run’s own)')
+    .option('--image-encoder <folder>', 'CLIP or open_clip folder, where the base has none')
+    .option('--overwrite', 'replace the file')
+    .action(async (adapter: string, flags: ExportFlags) => {
+      const { fold, keepAdapters, base, imageEncoder, ...fields } = flags;
+      const request = parseRequest(exportRequestSchema, {
+        adapter,
+        ...fields,
+        format: flags.out.endsWith('.pth') ? 'pth' : 'safetensors',
+        fold: fold ? (keepAdapters ? 'condition' : 'fused') : 'none',
+      });
+      const { path } = await runPrinted((context) =>
+        exportAdapter(request, {
+          ...context,
+          encodeReference: (image) => encodeReferenceImage(image, { adapter, base, imageEncoder }, context),
+        }),
+      );
+      process.stdout.write(`${path}\n`);
+    });
+  program
+    .command('import')
+    .description('turn an official adapter.pth into adapter.safetensors; its pickle is never run')
+    .argument('<file>', 'adapter.pth')
+    .requiredOption('--out <file>', 'adapter.safetensors to write')
+    .option('--preset <name>', 'official | paper | clean')
+    .option('--base-name <text>', 'the base it was trained on, for people to read')
+    .option('--overwrite', 'replace the file')
+    .action(async (source: string, flags: object) => {
+      const request = parseRequest(importRequestSchema, { source, ...flags });
+      process.stdout.write(`${(await runPrinted((context) => importAdapter(request, context))).path}\n`);
+    });
+}

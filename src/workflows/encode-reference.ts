@@ -1,0 +1,42 @@
+import { stat } from 'node:fs/promises';
+import { FeatureCache } from '../store/feature-cache.ts';
+import { readRun } from '../store/run-folder.ts';
+import { DualrealError } from '../tensor/errors.ts';
+import type { FloatTensor } from '../tensor/host-tensor.ts';
+import { openBase } from './base.ts';
+import { encodeReferenceFile } from './prepare.ts';
+import type { WorkflowContext } from './workflow.ts';
+
+export interface ReferenceEncoderSource {
+  /** Run folder or adapter file; a run names its base. */
+  readonly adapter: string;
+  readonly base: string | undefined;
+  readonly imageEncoder: string | undefined;
+}
+
+/** The embedding [1, 1, E] of a reference photo by a base's image encoder. */
+export async function encodeReferenceImage(
+  image: string,
+  { adapter, base, imageEncoder }: ReferenceEncoderSource,
+  context: WorkflowContext,
+): Promise<FloatTensor> {
+  const isRun = (await stat(adapter)).isDirectory();
+  const folder = base ?? (isRun ? (await readRun(adapter)).request.base : undefined);
+  if (typeof folder !== 'string') {
+    throw new DualrealError({
+      where: adapter,
+      expected: 'the base whose image encoder made the condition',
+      got: 'none',
+      hint: 'give its folder with --base',
+    });
+  }
+  const opened = await openBase(folder, { imageEncoder });
+  const runtime = context.openRuntime({ device: 'cpu' });
+  const encoders = await opened.openEncoders(runtime);
+  try {
+    return await encodeReferenceFile(image, encoders, new FeatureCache(context.cacheFolder), () => {});
+  } finally {
+    await encoders.release();
+    await runtime.close();
+  }
+}
