@@ -7,4 +7,5 @@ export { gemm, linear, matmul } from './matrix.ts';
 export * from './normalize.ts';
 export { max, mean, sum } from './reduce.ts';
 export { sumPool, upsampleNearest } from './resample.ts';
+export { gridSample } from './sample.ts';
 export * from './shape.ts';
