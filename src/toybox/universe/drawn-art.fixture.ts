@@ -36,14 +36,14 @@ export function drawnPicture(key: string, angle = 0): Picture {
       if (!body && !arm) continue;
       const upper = v < 0 ? 1 : 0.5;
       const at = (y * SIDE + x) * 4;
-      rgba.set([...colour.map((value) => Math.round((64 + value * 0.75) * (arm ? 0.7 : upper))), 255], at);
+      rgba.set([...colour.map((value) => Math.round((64 + value * 0.75) * (arm ? 0.15 : upper))), 255], at);
     }
   }
   return { width: SIDE, height: SIDE, rgba };
 }
 
 export function drawnAnimation(key: string): Picture[] {
-  const count = 6 + (hashOf(key) % 3);
+  const count = 3 + (hashOf(key) % 2);
   return Array.from({ length: count }, (_, frame) => drawnPicture(key, (2 * Math.PI * frame) / count));
 }
 
