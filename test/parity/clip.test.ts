@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { input, transposeLast, type Value } from '../../src/graph/index.ts';
+import { clipRecipe } from '../../src/media/preprocess.ts';
 import {
   clipImageFeatures,
   clipLogits,
@@ -8,10 +9,13 @@ import {
   parseClipConfig,
 } from '../../src/models/clip/index.ts';
 import { unitLength } from '../../src/models/contrast.ts';
+import { createContrastiveTextEncoder } from '../../src/models/contrastive-text-encoder.ts';
+import { createImageEncoder } from '../../src/models/image-encoder.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
-import { requireWeights } from '../../src/runtime/index.ts';
+import { createRuntime, requireWeights } from '../../src/runtime/index.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
+import { noTokenizer, rowOf } from './recorded-ids.ts';
 
 const LOGITS = { abs: 5e-4 };
 
@@ -51,5 +55,22 @@ describeGolden('clip', async (golden) => {
       const bound = name.startsWith('logits') ? LOGITS : tolerance;
       expectClose(results[name], io.get(`out.${name}`), bound, name);
     }
+  });
+
+  it('the encoders that workflows use', async () => {
+    const runtime = createRuntime({ inline: true, threads: 2 });
+    const source = { config: golden.json('config.json'), weights, maxBatch: 1 };
+    const encoder = createImageEncoder(runtime, source);
+    expectClose(await encoder.encode(pixels), io.get('out.image_features'), tolerance, 'image features');
+    expect(encoder.preprocessing).toEqual(clipRecipe(config.vision.imageSide));
+    let row = 0;
+    const recordedIds = {
+      ...noTokenizer,
+      encode: () => ({ ids: rowOf(ids, row++), usedTokens: 1, cut: undefined }),
+    };
+    const texts = createContrastiveTextEncoder(runtime, { ...source, tokenizer: recordedIds });
+    const { embeddings } = await texts.encode(new Array<string>(ids.shape[0]).fill(''));
+    expectClose(embeddings, io.get('out.text_features'), tolerance, 'text features');
+    await runtime.close();
   });
 });

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 import { input, type Value } from '../../src/graph/index.ts';
+import { dinoRecipe } from '../../src/media/preprocess.ts';
 import { dinoFeatures, parseDinoConfig } from '../../src/models/dino/index.ts';
+import { createImageEncoder } from '../../src/models/image-encoder.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
-import { requireWeights } from '../../src/runtime/index.ts';
+import { createRuntime, requireWeights } from '../../src/runtime/index.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
 
@@ -27,5 +29,16 @@ describeGolden('dino-vits16', async (golden) => {
     for (const tensor of recorded) {
       expectClose(results[tensor], io.get(`${name}.${tensor}`), tolerance, `${name}.${tensor}`);
     }
+  });
+
+  it('the encoder that workflows use', async () => {
+    const runtime = createRuntime({ inline: true, threads: 2 });
+    const encoder = createImageEncoder(runtime, { config: golden.json('config.json'), weights, maxBatch: 1 });
+    for (const name of cases) {
+      const embeddings = await encoder.encode(io.floats(`${name}.in`));
+      expectClose(embeddings, io.get(`${name}.cls`), tolerance, `${name}.cls`);
+    }
+    expect(encoder.preprocessing).toEqual(dinoRecipe(config.imageSide));
+    await runtime.close();
   });
 });

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
 import { input, type Value } from '../../src/graph/index.ts';
+import { clipRecipe } from '../../src/media/preprocess.ts';
+import { createImageEncoder } from '../../src/models/image-encoder.ts';
 import {
   openClipImageFeatures,
   openClipLogits,
@@ -7,7 +9,8 @@ import {
   parseOpenClipConfig,
 } from '../../src/models/open-clip/index.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
-import { requireWeights } from '../../src/runtime/index.ts';
+import { createRuntime, requireWeights } from '../../src/runtime/index.ts';
+import { openWeights } from '../../src/store/weights.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
 
@@ -41,5 +44,16 @@ describeGolden('open-clip-vith', async (golden) => {
     expect(Object.keys(values).sort()).toEqual(recorded.sort());
     const results = await evaluate(values, weights, { pixels, ids });
     for (const name of recorded) expectClose(results[name], io.get(name), tolerance, name);
+  });
+
+  // The official weights file is a pickle; its tensors are read where they lie.
+  const files = ['model.safetensors', 'open_clip_pytorch_model.bin'].filter((file) => golden.has(file));
+  it.each(files)('the encoder that workflows use, on %s', async (file) => {
+    const runtime = createRuntime({ inline: true, threads: 2 });
+    const { entries } = await openWeights(golden.path(file));
+    const encoder = createImageEncoder(runtime, { config: golden.json('config.json'), weights: entries });
+    expectClose(await encoder.encode(pixels), io.get('out.image_features'), tolerance, 'image features');
+    expect(encoder.preprocessing).toEqual(clipRecipe(config.vision.imageSide));
+    await runtime.close();
   });
 });

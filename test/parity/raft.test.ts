@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
 import { input, reshape, slice, type Value } from '../../src/graph/index.ts';
+import { createFlowEstimator } from '../../src/models/raft/flow-estimator.ts';
 import { parseRaftConfig, plainRaftWeights, raftFlow } from '../../src/models/raft/index.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
-import { requireWeights, type WeightTable } from '../../src/runtime/index.ts';
+import { createRuntime, requireWeights, type WeightTable } from '../../src/runtime/index.ts';
 import { floats, type HostTensor } from '../../src/tensor/host-tensor.ts';
 import { type Shape, sizeOf } from '../../src/tensor/shape.ts';
 import { evaluate } from './evaluate.ts';
@@ -48,6 +49,15 @@ for (const folder of ['raft-small', 'raft-basic']) {
       const values = Object.fromEntries(recorded.map((name) => [name, recordedPart(io, name, probed)]));
       const results = await evaluate(values, weights, { first, second });
       for (const name of recorded) expectClose(results[name], io.get(`out.${name}`), tolerance, name);
+    });
+
+    it('the estimator that workflows use', async () => {
+      const runtime = createRuntime({ inline: true, threads: 2 });
+      const estimator = createFlowEstimator(runtime, { config: json, weights });
+      const flow = await estimator.estimate(io.floats('in.image1'), io.floats('in.image2'));
+      const name = `out.flow_iter${config.iterations - 1}`;
+      expectClose(flow, io.get(name), tolerance, name);
+      await runtime.close();
     });
   });
 }

@@ -1,10 +1,13 @@
 import { expect, it } from 'vitest';
 import { input, type Value } from '../../src/graph/index.ts';
 import { parseT5Config, positionBucket, t5Encoder, untieT5Weights } from '../../src/models/t5/index.ts';
+import { createTextEncoder } from '../../src/models/text-encoder.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
-import { requireWeights } from '../../src/runtime/index.ts';
+import { createRuntime, requireWeights } from '../../src/runtime/index.ts';
+import { floats } from '../../src/tensor/host-tensor.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
+import { noTokenizer, rowOf } from './recorded-ids.ts';
 
 describeGolden('t5-encoder', async (golden) => {
   const config = parseT5Config(golden.json('config.json'), golden.path('config.json'));
@@ -41,5 +44,30 @@ describeGolden('t5-encoder', async (golden) => {
     for (const tensor of Object.keys(values)) {
       expectClose(results[tensor], io.get(`${name}.${tensor}`), tolerance, `${name}.${tensor}`);
     }
+  });
+
+  const unmasked = cases.filter((name) => !io.has(`${name}.attention_mask`));
+  it.each(unmasked)('%s: the encoder that workflows use', async (name) => {
+    const runtime = createRuntime({ inline: true, threads: 2 });
+    const ids = io.get(`${name}.input_ids`);
+    const expected = io.floats(`${name}.last_hidden_state`);
+    const [rows, tokens, width] = expected.shape;
+    let row = 0;
+    const tokenizer = {
+      ...noTokenizer,
+      encode: () => ({ ids: rowOf(ids, row++), usedTokens: 1, cut: undefined }),
+    };
+    const encoder = createTextEncoder(runtime, {
+      config: golden.json('config.json'),
+      weights: new Map(await golden.tensors('model.safetensors')),
+      tokenizer,
+      tokens,
+    });
+    for (let i = 0; i < rows; i++) {
+      const { embedding } = await encoder.encode('');
+      const part = expected.data.subarray(i * tokens * width, (i + 1) * tokens * width);
+      expectClose(embedding, floats([1, tokens, width], part), tolerance, `${name}, text ${i}`);
+    }
+    await runtime.close();
   });
 });
