@@ -1,0 +1,35 @@
+/**
+ * Renders demo/: photos of a held-out subject and clips of a held-out motion, with the art's licences.
+ * Needs the art of the toybox universe, which `dualreal toybox preview` installs.
+ */
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeFileAtomic } from '../src/tensor/atomic-file.ts';
+import { openPackageArt } from '../src/toybox/art/package-art.ts';
+import { createReferences } from '../src/toybox/universe/evaluation.ts';
+import { noticeEntries, noticeText } from '../src/toybox/universe/notice.ts';
+import { writeReferenceFiles } from '../src/toybox/universe/reference-files.ts';
+import { DEFAULT_CACHE_FOLDER } from '../src/toybox/universe/universe.ts';
+
+const SUBJECT = 'fox';
+const MOTION = 'somersault';
+const FRAMES = 9;
+
+const demo = fileURLToPath(new URL('../demo', import.meta.url));
+const references = createReferences({
+  seed: 1,
+  split: 'evaluation',
+  frames: FRAMES,
+  cacheFolder: DEFAULT_CACHE_FOLDER,
+});
+const { contents } = await writeReferenceFiles(references, demo, { subjects: [SUBJECT], motions: [MOTION] });
+for (const [made, name] of [
+  [SUBJECT, 'subject'],
+  [MOTION, 'motion'],
+]) {
+  await rm(join(demo, name), { recursive: true, force: true });
+  await rename(join(demo, made), join(demo, name));
+}
+const art = await openPackageArt(join(DEFAULT_CACHE_FOLDER, 'toybox-art'));
+await writeFileAtomic(join(demo, 'NOTICE.txt'), `${noticeText(noticeEntries(contents, art))}\n`);
