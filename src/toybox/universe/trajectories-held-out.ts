@@ -12,7 +12,7 @@ const zigzagWave = (phase: number): number => 4 * Math.abs(phase - Math.floor(ph
 const roll: TrajectoryMaker = ({ stream, duration }) => {
   const direction = sign(stream);
   const way = crossing(stream, duration);
-  const turns = between(stream, 1, 1.4) * (0.65 + duration / 3);
+  const turns = between(stream, 1.05, 1.45) * (0.65 + duration / 3);
   const phase = stream.uniform() * TURN;
   return (t) => ({
     ...REST,
