@@ -109,8 +109,10 @@ export function inferDualRealShape(tensors: Shaped, where = 'adapter tensors'): 
   const shape = guessShape(tensors);
   const expected = shape.blocks > 0 ? expectedTensors(shape) : new Map<string, { shape: Shape }>();
   const { missing, misshaped, extra } = compareWeights(expected, tensors);
+  const empty = shape.blocks > 0 && (shape.bottleneck === 0 || shape.width === 0);
   const divides = shape.groups === 0 || shape.blocks % shape.groups === 0;
-  if (shape.blocks > 0 && divides && missing.length + misshaped.length + extra.length === 0) return shape;
+  if (shape.blocks > 0 && !empty && divides && missing.length + misshaped.length + extra.length === 0)
+    return shape;
   const list = (title: string, names: readonly string[]) =>
     names.length > 0 ? [`${title}: ${names.map(plainName).join(', ')}`] : [];
   throw new AdapterLayoutError({
@@ -124,6 +126,7 @@ export function inferDualRealShape(tensors: Shaped, where = 'adapter tensors'): 
       ...list('other shape', misshaped),
       ...list('not part of the adapters', extra),
       ...(divides ? [] : [`${shape.groups} weight groups, which do not divide ${shape.blocks} blocks`]),
+      ...(empty ? ['projections without elements'] : []),
       ...(tensors.size === 0 ? ['no tensor'] : []),
     ].join('; '),
     hint: 'an adapter file holds the adapters of every block and the controller, and nothing else',
