@@ -21,13 +21,17 @@ describe('captions', () => {
       for (const stage of [1, 2] as const) {
         const catalogue = catalogueOf(split, stage);
         const own = new Set(captionVocabulary([catalogue]));
-        for (let index = 0; index < 5000; index++) {
+        const unknown = new Set<string>();
+        let longest = 0;
+        for (let index = 0; index < 3000; index++) {
           const frames = index % 2 === 0 ? 1 : 9;
           const { caption } = describeClip(randomStream(6, 'captions', index), catalogue, frames);
           const words = caption.split(' ');
-          expect(words.length).toBeLessThanOrEqual(MOST_WORDS);
-          for (const word of words) expect(own.has(word) && vocabulary.has(word), caption).toBe(true);
+          longest = Math.max(longest, words.length);
+          for (const word of words) if (!own.has(word) || !vocabulary.has(word)) unknown.add(word);
         }
+        expect([...unknown]).toEqual([]);
+        expect(longest).toBeLessThanOrEqual(MOST_WORDS);
       }
     },
   );
@@ -92,7 +96,7 @@ describe('evaluation cases', () => {
           perScene.set(scene, (perScene.get(scene) ?? 0) + 1);
           expect(text).toContain(motion.phrase);
           expect(text).toContain(subject.classPhrase);
-          for (const word of text.split(' ')) expect(vocabulary.has(word)).toBe(true);
+          expect(text.split(' ').filter((word) => !vocabulary.has(word))).toEqual([]);
         }
         expect(Math.max(...perScene.values()) - Math.min(...perScene.values())).toBeLessThanOrEqual(1);
       }

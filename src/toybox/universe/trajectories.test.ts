@@ -68,7 +68,7 @@ describe('trajectories', () => {
       expect(new Set(poses.map(({ opacity }) => opacity))).toEqual(new Set([0, 1]));
     }
     for (const poses of posesOf('topple')) {
-      expect(poses[0].rotation).toBe(0);
+      expect(poses[0].rotation).toBeCloseTo(0);
       expect(Math.abs(poses[8].rotation)).toBeGreaterThan(1.2);
     }
     for (const poses of posesOf('pace', 17)) {
