@@ -1,0 +1,41 @@
+import type { Value } from '../../../graph/index.ts';
+import * as g from '../../../graph/index.ts';
+import { stackFrames, unstackFrames } from '../../../nn/frames.ts';
+import type { ParameterScope } from '../../../nn/parameters.ts';
+import type { VaeConfig } from './config.ts';
+import { vaeDecoder } from './decoder.ts';
+import { vaeEncoder } from './encoder.ts';
+
+export interface VaeTrainingResult {
+  /** [B, F, 3, H, W]. */
+  readonly reconstruction: Value;
+  /** [B, f, C, h, w]. */
+  readonly mean: Value;
+  /** [B, f, C, h, w], clamped to [−30, 20]. */
+  readonly logvar: Value;
+}
+
+/**
+ * Encode, sample with the given standard normal `noise` [B, f, C, h, w], decode: a short video
+ * [B, F, 3, H, W] with F = 1 + c·(f − 1) as one batch, without caches. Differentiable in every parameter.
+ */
+export function vaeTrainingForward(
+  config: VaeConfig,
+  scope: ParameterScope,
+  video: Value,
+  noise: Value,
+): VaeTrainingResult {
+  const moments = vaeEncoder(config, scope.at('encoder'), unstackFrames(video));
+  const means = moments.map((frame) => g.slice(frame, 1, 0, config.latentChannels));
+  const logvars = moments.map((frame) =>
+    g.clamp(g.slice(frame, 1, config.latentChannels, 2 * config.latentChannels), -30, 20),
+  );
+  const draws = unstackFrames(noise);
+  const latents = means.map((mean, f) => g.add(mean, g.mul(g.exp(g.mul(logvars[f], 0.5)), draws[f])));
+  const frames = vaeDecoder(config, scope.at('decoder'), latents);
+  return {
+    reconstruction: stackFrames(frames),
+    mean: stackFrames(means),
+    logvar: stackFrames(logvars),
+  };
+}
