@@ -108,6 +108,16 @@ describe('gradients reach every parameter', () => {
     },
   );
 
+  it('T5 with more tokens than are summed at once', async () => {
+    const many = integers(
+      [1, 40],
+      Array.from({ length: 40 }, (_, i) => (i * 5) % 9),
+    );
+    await checkGradients((scope) => t5Encoder(t5, scope, { ids: g.input('ids', [1, 40], 'i64') }), {
+      ids: many,
+    });
+  });
+
   const pixels = gaussian([2, 3, 8, 8], 1, 'pixels');
   const words = integers([3, 5], [6, 1, 2, 7, 7, 6, 7, 7, 7, 7, 6, 3, 4, 5, 7]);
 
