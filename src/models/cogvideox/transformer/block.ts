@@ -33,12 +33,12 @@ export function transformerBlock(
   const attended = selfAttention(scope.at('attn1'), first.normalized, site, context);
   const attention = hooks.afterAttention?.(site, attended, first.normalized) ?? attended;
   if (site.block === 0) probeStreams(`block.0.attn1`, attended, site, probe);
-  const middle = g.add(x, gated(attention, first.gate, factors));
+  const middle = g.add(x, factors.apply(attention, first.gate));
 
   const second = adaptiveNorm(scope.at('norm2'), middle, context);
   const transformed = feedForward(scope.at('ff'), second.normalized, context.config);
   const forward = hooks.afterFeedForward?.(site, transformed, second.normalized) ?? transformed;
-  const through = g.add(middle, gated(forward, second.gate, factors));
+  const through = g.add(middle, factors.apply(forward, second.gate));
   const out = hooks.afterBlock?.(site, through, x) ?? through;
   probeStreams(`block.${site.block}`, out, site, probe);
   return out;
@@ -46,14 +46,15 @@ export function transformerBlock(
 
 interface AdaptiveNorm {
   readonly normalized: Value;
-  /** [B, T/g, 1, D]. */
+  /** Rows of {@link StreamFactors}, [B, R, 1, D]. */
   readonly gate: Value;
-  readonly gateRows: { readonly text: Value; readonly video: Value };
+  /** Shift, scale and gate of video, then of text, [B, 6D]. */
+  readonly modulation: Value;
 }
 
 /**
  * LayerNorm with shift, scale and gate from the time embedding, separate for the two streams (diffusers
- * CogVideoXLayerNormZero). Gain and shift of the norm are folded into the factors, which are tiny, so
+ * CogVideoXLayerNormZero). Gain and shift of the norm are folded into the factors, which are small, so
  * that only one multiplication and one addition touch the tokens.
  */
 function adaptiveNorm(
@@ -63,23 +64,13 @@ function adaptiveNorm(
 ): AdaptiveNorm {
   const { width, normEpsilon } = config;
   const modulation = linear(scope.at('linear'), activatedTime, 6 * width); // [B, 6D]
-  const [shift, scale, gate, textShift, textScale, textGate] = g.chunk(modulation, 1, 6);
+  const [shift, scale, gate] = factors.spread(modulation, 3);
   const gain = scope.at('norm').get('weight', [width]);
   const bias = scope.at('norm').get('bias', [width]);
-  const fold = (s: Value, b: Value): [Value, Value] => {
-    const factor = g.add(s, 1);
-    return [g.mul(factor, gain), g.add(g.mul(factor, bias), b)];
-  };
-  const [videoFactor, videoOffset] = fold(scale, shift);
-  const [textFactor, textOffset] = fold(textScale, textShift);
-  const grouped = factors.group(g.normalize(x, normEpsilon));
-  const scaled = g.mul(grouped, factors.spread(textFactor, videoFactor));
-  const normalized = factors.ungroup(g.add(scaled, factors.spread(textOffset, videoOffset)));
-  return { normalized, gate: factors.spread(textGate, gate), gateRows: { text: textGate, video: gate } };
-}
-
-function gated(x: Value, gate: Value, factors: StreamFactors): Value {
-  return factors.ungroup(g.mul(factors.group(x), gate));
+  const factor = g.add(scale, 1);
+  const offset = g.add(g.mul(factor, bias), shift);
+  const normalized = factors.apply(g.normalize(x, normEpsilon), g.mul(factor, gain), offset);
+  return { normalized, gate, modulation };
 }
 
 /** Joint attention over text and video (diffusers CogVideoXAttnProcessor2_0). */
@@ -117,12 +108,12 @@ function feedForward(scope: ParameterScope, x: Value, { width }: TransformerConf
   return linear(scope.at('net', 2), hidden, width);
 }
 
-function probeNorm({ normalized, gateRows }: AdaptiveNorm, site: BlockSite, { probe }: BlockContext): void {
+function probeNorm({ normalized, modulation }: AdaptiveNorm, site: BlockSite, { probe }: BlockContext): void {
   if (!probe) return;
   probeStreams('block.0.norm1', normalized, site, probe);
-  const [batch, width] = gateRows.video.shape;
-  probe('block.0.norm1.gate', g.reshape(gateRows.video, [batch, 1, width]));
-  probe('block.0.norm1.enc_gate', g.reshape(gateRows.text, [batch, 1, width]));
+  const [, , gate, , , textGate] = g.chunk(g.reshape(modulation, [modulation.shape[0], 1, -1]), 2, 6);
+  probe('block.0.norm1.gate', gate);
+  probe('block.0.norm1.enc_gate', textGate);
 }
 
 function probeStreams(name: string, x: Value, { textTokens }: BlockSite, probe: Probe | undefined): void {
