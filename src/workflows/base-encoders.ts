@@ -89,6 +89,17 @@ async function fingerprint(weights: WeightFiles, ...facts: readonly unknown[]): 
     .digest('hex');
 }
 
+function openVideo(runtime: Runtime, { vae, vaeWeights }: EncoderParts): Releasable<VideoEncoder> {
+  const whole = new VaeCodec(runtime, vae, vaeWeights.entries);
+  return {
+    encode: async (frames) => {
+      const { mean, logvar } = await whole.encode(frames);
+      return { mean, logVariance: logvar };
+    },
+    release: () => whole.release(),
+  };
+}
+
 type Releasable<T> = T & { release(): Promise<void> };
 
 async function openText(

@@ -48,7 +48,10 @@ export async function* demo(
 }
 
 /** The subject by its class word, the motion by its own words, in scenes of no photo and no clip. */
-const DEMO_PROMPTS = ['an animal is doing a somersault in the forest', 'an animal is doing a somersault on the beach'];
+const DEMO_PROMPTS = [
+  'an animal is doing a somersault in the forest',
+  'an animal is doing a somersault on the beach',
+];
 
 async function* embeddedBase(): AsyncGenerator<WorkflowEvent, string> {
   const shipped = join(ROOT, 'weights', 'toybox');

@@ -18,6 +18,8 @@ export const pretrainRequestSchema = z.strictObject({
   threads: z.int().positive().optional(),
   /** Where runs and their checkpoints lie. */
   stateFolder: z.string().default('training-state'),
+  /** Of the base; text reads CLIP's weights from it. */
+  weightsFolder: z.string().default('weights/toybox'),
   /** Of the run inside it; absent: the model, and the variant where it is another than the shipped one. */
   name: z.string().optional(),
   checkpointMinutes: z.number().positive().default(3),

@@ -5,7 +5,7 @@ import { type EventLog, openEventLog } from '../store/event-log.ts';
 import { createRun, type OpenRun, openRun, requireSameRequest } from '../store/run-folder.ts';
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { throwIfCancelled } from '../tensor/errors.ts';
-import { openBatchSource } from '../toybox/pretrain/batch-source.ts';
+import { type BatchSource, openBatchSource } from '../toybox/pretrain/batch-source.ts';
 import { PretrainingSession } from '../toybox/pretrain/session.ts';
 import type { BatchRequest, PretrainingTask, Review } from '../toybox/pretrain/task.ts';
 import { openTask } from '../toybox/pretrain/tasks.ts';
@@ -79,7 +79,7 @@ async function* trainIn(
   const seconds = () => earlierSeconds + (clock() - started) / 1000;
 
   const runtime = context.openRuntime({ device, threads });
-  const source = openBatchSource(batchRequest, step);
+  let source: BatchSource | undefined;
   try {
     yield {
       type: 'stage',
@@ -89,6 +89,8 @@ async function* trainIn(
     const session = await PretrainingSession.open(runtime, task, request.seed);
     if (checkpoint) await session.load(checkpoint.tensors);
     const review = await task.openReview(runtime);
+    // After the engine's thread is up: two threads that load TypeScript at once disturb each other.
+    source = openBatchSource(batchRequest, step);
     const save = async () => {
       await log.sync();
       const progress = { totalSteps, seconds: seconds() };
@@ -126,7 +128,7 @@ async function* trainIn(
     numbers = yield* reviewed(run, log, session, review, step, model);
     return { runFolder: run.path, step, totalSteps, seconds: seconds(), numbers };
   } finally {
-    await source.close();
+    await source?.close();
     await runtime.close();
   }
 }
