@@ -1,8 +1,5 @@
 import { z } from 'zod';
-import { DualrealError } from '../../../tensor/errors.ts';
-
-/** A field of a model's config.json that this project cannot honour. */
-export class UnsupportedConfigError extends DualrealError {}
+import { UnsupportedConfigError } from '../../config.ts';
 
 const integer = z.number().int().positive();
 

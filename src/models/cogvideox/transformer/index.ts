@@ -2,7 +2,6 @@ export {
   parseTransformerConfig,
   type TransformerConfig,
   transformerConfigJson,
-  UnsupportedConfigError,
 } from './config.ts';
 export type { BlockSite, Probe, TransformerHooks } from './hooks.ts';
 export { cogVideoXTransformer, type TransformerInputs, type TransformerOptions, tokenGrid } from './model.ts';
