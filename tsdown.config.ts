@@ -11,7 +11,7 @@ export default defineConfig({
   target: 'node20',
   fixedExtension: false,
   // Programs that start as they are, such as src/media/wasm-ffmpeg.mjs.
-  copy: { from: 'src/**/*.mjs', flatten: false },
+  copy: { from: ['src/**/*.mjs', '!src/**/*.source.mjs'], flatten: false },
   dts: true,
   sourcemap: true,
   report: false,

@@ -24,12 +24,8 @@ interface Pending {
 /** The engine in a worker thread, so that the event loop stays free while onnxruntime computes. */
 export function connectWorker(): EngineConnection {
   const fromSource = import.meta.url.endsWith('.ts');
-  const worker = new Worker(
-    new URL(fromSource ? './engine-worker.ts' : './engine-worker.js', import.meta.url),
-    {
-      ...(fromSource && { execArgv: ['--import', 'tsx'] }),
-    },
-  );
+  const program = fromSource ? './engine-worker.source.mjs' : './engine-worker.js';
+  const worker = new Worker(new URL(program, import.meta.url));
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let ended: Error | undefined;

@@ -1,5 +1,6 @@
 import { DualrealError, type ErrorFacts, FileFormatError, ShapeError } from '../tensor/errors.ts';
 import { EngineError } from './engine-error.ts';
+import { NonFiniteLossError } from './engine-host.ts';
 import { NonFiniteGradientError, OptimizerSettingError } from './optimizer/adamw.ts';
 import { ArenaLayoutError, ArenaSizeError } from './optimizer/parameter-arena.ts';
 
@@ -19,6 +20,7 @@ const CLASSES: Readonly<Record<string, new (facts: ErrorFacts) => DualrealError>
   EngineError,
   FileFormatError,
   NonFiniteGradientError,
+  NonFiniteLossError,
   OptimizerSettingError,
   ShapeError,
 };
