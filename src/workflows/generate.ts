@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { samplerStateFromTensors, samplerStateToTensors } from '../diffusion/index.ts';
 import { cellsOfVideo, encodeVideo, fromModelRange, writeContactSheet } from '../media/index.ts';
@@ -292,6 +292,7 @@ async function* sampleOne(
     }
     const path = join(job.folder, 'latents.safetensors');
     await writeSafetensorsFile(path, new Map([['latents', latents!]]), { format: 'dualreal-latents-1' });
+    await rm(statePath, { force: true });
   } finally {
     await log.close();
   }

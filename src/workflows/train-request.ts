@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LEARNING_RATE_SCHEDULES } from '../diffusion/index.ts';
 import { DUALREAL_PRESETS, dualRealOptionsSchema } from '../methods/dualreal/index.ts';
@@ -54,6 +55,19 @@ export const trainRequestSchema = z.strictObject({
   device: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'),
   threads: count.optional(),
 });
+
+/** The request with absolute paths, so that a run can be resumed and used from any folder. */
+export function withAbsolutePaths(request: TrainRequest): TrainRequest {
+  const absolute = (paths: readonly string[]) => paths.map((each) => resolve(each));
+  return {
+    ...request,
+    subject: absolute(request.subject),
+    motion: absolute(request.motion),
+    base: resolve(request.base),
+    out: resolve(request.out),
+    ...(request.imageEncoder && { imageEncoder: resolve(request.imageEncoder) }),
+  };
+}
 
 export type TrainRequest = z.infer<typeof trainRequestSchema>;
 export type TrainRequestInput = z.input<typeof trainRequestSchema>;

@@ -17,7 +17,7 @@ import { type HostTensor, reshaped } from '../tensor/host-tensor.ts';
 import { type Base, openBase } from './base.ts';
 import { packageVersions } from './package-versions.ts';
 import { REFERENCE_FILE } from './prepare.ts';
-import { type TrainRequest, trainRequestSchema } from './train-request.ts';
+import { type TrainRequest, trainRequestSchema, withAbsolutePaths } from './train-request.ts';
 import { prepareTraining, type TrainingData } from './training-data.ts';
 import { trainingRecipe } from './training-recipe.ts';
 import { trainingSamples } from './training-samples.ts';
@@ -45,9 +45,10 @@ export async function* train(
   context: WorkflowContext,
   control: TrainControl = {},
 ): Training {
-  const run = await createRun(request.out, request, packageVersions());
+  const absolute = withAbsolutePaths(request);
+  const run = await createRun(absolute.out, absolute, packageVersions());
   try {
-    return yield* trainIn(run, request, context, control);
+    return yield* trainIn(run, absolute, context, control);
   } finally {
     await run.close();
   }
