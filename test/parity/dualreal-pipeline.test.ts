@@ -9,6 +9,7 @@ import {
 import * as g from '../../src/graph/index.ts';
 import { DUALREAL_PRESETS, traceDualReal } from '../../src/methods/dualreal/index.ts';
 import { parseTransformerConfig } from '../../src/models/cogvideox/transformer/index.ts';
+import { parseVaeConfig, VaeCodec } from '../../src/models/cogvideox/vae/index.ts';
 import { createRuntime } from '../../src/runtime/index.ts';
 import { type FloatTensor, floats } from '../../src/tensor/host-tensor.ts';
 import { denoise } from '../../src/workflows/denoise.ts';
@@ -16,7 +17,7 @@ import { describeGolden, expectClose, type GoldenTensors, openGolden, statedTole
 
 interface PipelineFile {
   readonly scheduler: Record<string, unknown>;
-  readonly num_inference_steps: number;
+  readonly vae_scaling_factor: number;
 }
 
 describeGolden('dualreal-pipeline', async (golden) => {
@@ -91,6 +92,48 @@ describeGolden('dualreal-pipeline', async (golden) => {
     expect(step).toBe(steps);
     await runtime.close();
   });
+
+  const vaeGolden = openGolden('vae');
+  const videos = io.matching(/^(.+)\.video$/).map((match) => match[1]);
+  if (vaeGolden) {
+    it.each(videos)('%s: decoded video', async (name) => {
+      const vaeConfig = parseVaeConfig(vaeGolden.json('config.json'), vaeGolden.path('config.json'));
+      const vaeWeights = new Map([...(await vaeGolden.tensors('model.safetensors'))]);
+      const all = io.floats(`${name}.latents_after_step`);
+      const [steps, ...shape] = all.shape;
+      const length = all.data.length / steps;
+      const { vae_scaling_factor: scale } = golden.json<PipelineFile>('config.json');
+      const latents = floats(
+        shape,
+        all.data.slice((steps - 1) * length).map((value) => value / scale),
+      );
+      const runtime = createRuntime({ inline: true, threads: 2 });
+      const frames = await new VaeCodec(runtime, vaeConfig, vaeWeights).decode(latents);
+      await runtime.close();
+      expectClose(
+        displayed(frames),
+        io.get(`${name}.video`),
+        { abs: statedTolerance(golden, 3.2e-4) },
+        `${name}.video`,
+      );
+    });
+  } else it.skip('decoded videos: the vae they were made with is absent', () => {});
+
+  /** [1, F, 3, H, W] in about [−1, 1] → [1, F, H, W, 3] in 0 … 1, clamped. */
+  function displayed(frames: FloatTensor): FloatTensor {
+    const [batch, count, channels, height, width] = frames.shape;
+    const area = height * width;
+    const out = new Float32Array(frames.data.length);
+    for (let frame = 0; frame < batch * count; frame++) {
+      for (let channel = 0; channel < channels; channel++) {
+        for (let i = 0; i < area; i++) {
+          const value = frames.data[(frame * channels + channel) * area + i] / 2 + 0.5;
+          out[(frame * area + i) * channels + channel] = Math.min(1, Math.max(0, value));
+        }
+      }
+    }
+    return floats([batch, count, height, width, channels], out);
+  }
 
   function noiseOf(tensors: GoldenTensors, name: string, steps: number): NoiseSource {
     if (name.startsWith('ddim')) return () => expect.fail('DDIM draws no noise');
