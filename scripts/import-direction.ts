@@ -16,6 +16,7 @@ export const rooms = [
   'media',
   'store',
   'toybox',
+  'evaluation',
   'workflows',
   'jobs',
   'studio',
