@@ -6,6 +6,7 @@ import type { Executable, Runtime, Tensors } from '../../runtime/index.ts';
 import { hostTensor } from '../../tensor/host-tensor.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import { CLIP_PREPROCESS, clipConfig, SIDE } from './configs.ts';
+import { inputsOf } from './program-inputs.ts';
 import { unitRows } from './retrieval.ts';
 import type { TensorTable } from './task.ts';
 import { clipTokenizerFiles, TEXT_TOKENS, tokenizerOf } from './tokenizers.ts';
@@ -37,13 +38,13 @@ export async function openClipEmbedders(
     tower: Executable,
     weights: TensorTable,
     count: number,
-    inputsOf: (from: number, rows: number) => Tensors,
+    rowsAt: (from: number, rows: number) => Tensors,
   ): Promise<Float32Array> => {
-    const own = Object.fromEntries([...weights].filter(([name]) => tower.program.inputs.has(name)));
+    const own = inputsOf(tower.program, weights);
     const out = new Float32Array(count * config.embeddingDim);
     for (let from = 0; from < count; from += batch) {
       const rows = Math.min(batch, count - from);
-      const { features } = await tower.run({ ...own, ...inputsOf(from, rows) });
+      const { features } = await tower.run({ ...own, ...rowsAt(from, rows) });
       const used = (features.data as Float32Array).subarray(0, rows * config.embeddingDim);
       out.set(used, from * config.embeddingDim);
     }

@@ -63,7 +63,7 @@ export function clipTask({ cacheFolder, batch = CLIP_RECIPE.batch }: BatchReques
     program,
     trainable: parameters.declared,
     frozen: new Map(),
-    carried: new Map(),
+    carried: () => new Map(),
     initialize: (seed) =>
       initialParameters(parameters.declared, seed, [
         [/^logit_scale$/, { constant: Math.log(1 / 0.07) }],

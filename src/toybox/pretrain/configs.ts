@@ -1,5 +1,6 @@
-import { clipRecipe } from '../../media/preprocess.ts';
+import { clipRecipe, dinoRecipe } from '../../media/preprocess.ts';
 import type { ClipConfig } from '../../models/clip/index.ts';
+import type { DinoConfig } from '../../models/dino/index.ts';
 import type { T5Config } from '../../models/t5/index.ts';
 import type { Recipe } from './recipe.ts';
 import { clipTokenizerFiles, TEXT_TOKENS, t5TokenizerFiles, tokenizerOf } from './tokenizers.ts';
@@ -28,6 +29,23 @@ export function clipConfig(): ClipConfig {
       tokens: TEXT_TOKENS,
     },
     vision: { ...tower, blocks: 4, heads: 4, imageSide: SIDE, patch: 8 },
+  };
+}
+
+/** DINO's evaluation transform. */
+export const DINO_PREPROCESS = dinoRecipe(SIDE);
+
+/** ViT-S/16's proportions: at 64² and a patch of 8 it sees 64 patches. */
+export function dinoConfig(): DinoConfig {
+  return {
+    width: 128,
+    feedForwardWidth: 512,
+    blocks: 4,
+    heads: 4,
+    patch: 8,
+    imageSide: SIDE,
+    qkvBias: true,
+    normEpsilon: 1e-6,
   };
 }
 
@@ -63,4 +81,13 @@ export const TEXT_RECIPE: Recipe = {
   steps: 6000,
   learningRate: 1e-3,
   weightDecay: 0.01,
+};
+
+export const DINO_RECIPE: Recipe = {
+  ...CLIP_RECIPE,
+  batch: 48,
+  steps: 1500,
+  learningRate: 8e-4,
+  weightDecay: 0.04,
+  betas: [0.9, 0.98],
 };

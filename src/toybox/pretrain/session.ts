@@ -23,11 +23,11 @@ export class PretrainingSession {
   private readonly executable: Executable;
   private carried: TensorTable;
 
-  private constructor(task: PretrainingTask, trainer: Trainer, executable: Executable) {
+  private constructor(task: PretrainingTask, trainer: Trainer, executable: Executable, carried: TensorTable) {
     this.task = task;
     this.trainer = trainer;
     this.executable = executable;
-    this.carried = task.carried;
+    this.carried = carried;
   }
 
   /** Starts from freshly drawn parameters. */
@@ -40,7 +40,7 @@ export class PretrainingSession {
     });
     await trainer.load({ parameters: new Map(task.initialize(seed)) });
     const executable = await runtime.compile(task.program, { weights: task.frozen, trainer });
-    return new PretrainingSession(task, trainer, executable);
+    return new PretrainingSession(task, trainer, executable, task.carried(seed));
   }
 
   /** Forward, backward and update with the inputs of this step. */

@@ -15,6 +15,8 @@ export interface BatchRequest {
   readonly variant: string;
   readonly seed: number;
   readonly cacheFolder: string;
+  /** Folder of the base, for models that learn over another one's weights. */
+  readonly weightsFolder: string;
   /** Other than the recipe's, for tests and quick comparisons. */
   readonly batch?: number | undefined;
 }
@@ -33,7 +35,7 @@ export interface PretrainingTask {
   readonly trainable: ReadonlyMap<string, { readonly shape: Shape }>;
   readonly frozen: WeightTable;
   /** First values of what goes from step to step besides the parameters. */
-  readonly carried: TensorTable;
+  carried(seed: number): TensorTable;
   initialize(seed: number): TensorTable;
   /** Compiles what is needed to judge parameters on samples that never enter training. */
   openReview(runtime: Runtime): Promise<Review>;
@@ -42,7 +44,7 @@ export interface PretrainingTask {
 /** Numbers and pictures by which people follow a run. */
 export interface ReviewResult {
   readonly numbers: Readonly<Record<string, number>>;
-  readonly sheets: readonly { readonly name: string; readonly png: Buffer }[];
+  readonly sheets: readonly { readonly name: string; readonly png: Uint8Array }[];
 }
 
 export type Review = (parameters: TensorTable) => Promise<ReviewResult>;
