@@ -4,8 +4,16 @@ import { sizeOf } from '../tensor/shape.ts';
 import { recompute } from './checkpoint.ts';
 import { add } from './ops/elementwise.ts';
 import { type GemmAttributes, gemm, gemmOp } from './ops/matrix.ts';
-import { reshape, reshapeOp } from './ops/shape.ts';
-import { constant, type Node, NotDifferentiableError, tracePosition, type Value } from './value.ts';
+import { reshape, reshapeOp, type SliceAttributes, slice, sliceOp } from './ops/shape.ts';
+import {
+  type ConstantAttributes,
+  constant,
+  constantOp,
+  type Node,
+  NotDifferentiableError,
+  tracePosition,
+  type Value,
+} from './value.ts';
 
 /**
  * Reverse-mode gradients of a scalar `loss` for each of `targets`, as new graph values. Only nodes that
@@ -37,13 +45,14 @@ export function gradients(loss: Value, targets: readonly Value[]): (Value | unde
     }
     const source = replay(node, incoming);
     const before = tracePosition();
-    const contributions = node.op.backward({
+    const results = node.op.backward({
       inputs: source.inputs,
       outputs: source.outputs,
       attributes: node.attributes,
       gradients: incoming,
       needs,
     });
+    const contributions = needs.includes(false) ? results.map((x) => x && partOfProduct(x)) : results;
     for (const contribution of contributions) if (contribution) hold(contribution);
     // Nobody but this contribution uses a product that is new, or that reached this node alone and was
     // only reshaped by it.
@@ -87,6 +96,36 @@ function accumulate(sum: Value, contribution: Value, isExclusive: (product: Valu
   const { node } = product;
   if (node.op !== gemmOp || node.inputs.length !== 2 || !isExclusive(product)) return add(sum, contribution);
   const [a, b] = node.inputs;
-  const addend = reshape(sum, product.shape);
-  return reshape(gemm(a, b, node.attributes as GemmAttributes, addend), contribution.shape);
+  const { value, factor } = scalarMultiple(sum);
+  const attributes = { ...(node.attributes as GemmAttributes), ...(factor !== 1 && { addendScale: factor }) };
+  return reshape(gemm(a, b, attributes, reshape(value, product.shape)), contribution.shape);
+}
+
+/** A value as a number times another value. */
+function scalarMultiple(product: Value): { value: Value; factor: number } {
+  const { op, inputs } = product.node;
+  const factor = op.name === 'mul' ? inputs.find(isScalarConstant) : undefined;
+  if (!factor) return { value: product, factor: 1 };
+  const { tensor } = factor.node.attributes as ConstantAttributes;
+  return { value: inputs[1 - inputs.indexOf(factor)], factor: Number(tensor.data[0]) };
+}
+
+function isScalarConstant({ node, shape }: Value): boolean {
+  return node.op === constantOp && shape.length === 0;
+}
+
+/**
+ * A part of a matrix product as the product of a part of its operand: what one of several concatenated
+ * weights gets where the others learn nothing.
+ */
+function partOfProduct(contribution: Value): Value {
+  const [whole] = contribution.node.inputs;
+  if (contribution.node.op !== sliceOp || whole.node.op !== gemmOp || whole.node.inputs.length !== 2) {
+    return contribution;
+  }
+  const { axis, start, stop, step } = contribution.node.attributes as SliceAttributes;
+  const attributes = whole.node.attributes as GemmAttributes;
+  const [a, b] = whole.node.inputs;
+  if (axis === 0) return gemm(slice(a, attributes.transposeA ? 1 : 0, start, stop, step), b, attributes);
+  return gemm(a, slice(b, attributes.transposeB ? 0 : 1, start, stop, step), attributes);
 }

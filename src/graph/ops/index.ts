@@ -3,7 +3,7 @@ export * from './attention.ts';
 export { type ConvolutionOptions, conv2d, convolveFrames, type FrameTaps } from './convolution.ts';
 export * from './elementwise.ts';
 export { groupNormalize } from './group-normalize.ts';
-export { gemm, linear, matmul } from './matrix.ts';
+export { addToLinear, gemm, linear, matmul } from './matrix.ts';
 export * from './normalize.ts';
 export { max, mean, sum } from './reduce.ts';
 export { sumPool, upsampleNearest } from './resample.ts';

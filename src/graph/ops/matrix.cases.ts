@@ -30,9 +30,14 @@ export const cases: OpCases = {
     const b = sampler.floats(transposeB ? [columns, inner] : [inner, columns]);
     const c = sampler.random.pick([undefined, [], [columns], [1, columns], [rows, 1], [rows, columns]]);
     const addend = c && sampler.floats(c);
+    const addendScale = sampler.random.pick([1, 0.2]);
     const plain = product(swapLast(a, transposeA), swapLast(b, transposeB));
-    const expected = build(plain.shape, (index) => at(plain, index) + (addend ? at(addend, index) : 0));
-    return oneOutput(g.gemm(a.value, b.value, { transposeA, transposeB }, addend?.value), expected);
+    const expected = build(
+      plain.shape,
+      (index) => at(plain, index) + (addend ? addendScale * at(addend, index) : 0),
+    );
+    const attributes = { transposeA, transposeB, addendScale };
+    return oneOutput(g.gemm(a.value, b.value, attributes, addend?.value), expected);
   },
   matmul: (sampler) => {
     const [rows, inner, columns] = sampler.shape(3, 6);

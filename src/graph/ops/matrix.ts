@@ -1,24 +1,30 @@
 import { broadcastShapes, type Shape } from '../../tensor/shape.ts';
 import type { OnnxEmitter } from '../onnx-emitter.ts';
 import { apply, type BackwardContext, defineOp, requireShape, type Value } from '../value.ts';
+import { add, mul } from './elementwise.ts';
 import { sumTo } from './reduce.ts';
 import { reshape } from './shape.ts';
 
-export interface GemmAttributes {
+interface Transposes {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
 }
 
-export interface MatmulAttributes extends GemmAttributes {
+export interface GemmAttributes extends Transposes {
+  /** What the addend is multiplied with; default 1. */
+  readonly addendScale?: number;
+}
+
+export interface MatmulAttributes extends Transposes {
   readonly alpha: number;
 }
 
-type Product = (a: Value, b: Value, attributes: GemmAttributes) => Value;
+type Product = (a: Value, b: Value, attributes: Transposes) => Value;
 
 /** Gradients of A′·B′ for each operand as products that use the operands' own layouts. */
 function productGradients(
-  { inputs: [a, b], gradients, needs }: BackwardContext<GemmAttributes>,
-  { transposeA, transposeB }: GemmAttributes,
+  { inputs: [a, b], gradients, needs }: BackwardContext<Transposes>,
+  { transposeA, transposeB }: Transposes,
   product: Product,
 ): (Value | undefined)[] {
   const dy = gradients[0]!;
@@ -55,18 +61,21 @@ export const gemmOp = defineOp<GemmAttributes>({
   backward: (context) => {
     const addend = context.inputs[2];
     const [da, db] = productGradients(context, context.attributes, gemm);
-    if (!addend) return [da, db];
-    return [da, db, context.needs[2] ? sumTo(context.gradients[0]!, addend.shape) : undefined];
+    if (!addend || !context.needs[2]) return [da, db];
+    const { addendScale = 1 } = context.attributes;
+    const dAddend = sumTo(context.gradients[0]!, addend.shape);
+    return [da, db, addendScale === 1 ? dAddend : mul(dAddend, addendScale)];
   },
-  emit: (emitter, { inputs, outputs, attributes }) => {
+  emit: (emitter, { inputs, outputs, attributes: { transposeA, transposeB, addendScale = 1 } }) => {
     emitter.node('Gemm', inputs, outputs, {
-      transA: attributes.transposeA ? 1 : 0,
-      transB: attributes.transposeB ? 1 : 0,
+      transA: transposeA ? 1 : 0,
+      transB: transposeB ? 1 : 0,
+      ...(addendScale !== 1 && { beta: { float: addendScale } }),
     });
   },
 });
 
-/** A′·B′ (+ C) of matrices, where ′ transposes as asked; C broadcasts to the product. */
+/** A′·B′ (+ addendScale·C) of matrices, where ′ transposes as asked; C broadcasts to the product. */
 export function gemm(a: Value, b: Value, attributes: Partial<GemmAttributes> = {}, c?: Value): Value {
   return apply(gemmOp, c ? [a, b, c] : [a, b], { transposeA: false, transposeB: false, ...attributes });
 }
@@ -78,7 +87,21 @@ export function linear(x: Value, weight: Value, bias?: Value): Value {
   return reshape(gemm(flat, weight, { transposeB: true }, bias), [...x.shape.slice(0, -1), out]);
 }
 
-function matmulShape(a: Shape, b: Shape, { transposeA, transposeB }: GemmAttributes): Shape | undefined {
+/**
+ * y + addend for y [rows, columns] that may come from {@link linear}: then the product is taken with
+ * `addend` in place of its bias, which saves a pass, and the bias [columns] is left to the caller.
+ */
+export function addToLinear(y: Value, addend: Value): { sum: Value; bias?: Value } {
+  const { op, inputs, attributes } = y.node;
+  const [a, b, bias] = inputs;
+  const isLinear = op === gemmOp && (!bias || (bias.shape.length === 1 && bias.shape[0] === y.shape[1]));
+  if (!isLinear) return { sum: add(y, addend) };
+  const { transposeA, transposeB } = attributes as GemmAttributes;
+  const sum = gemm(a, b, { transposeA, transposeB }, addend);
+  return bias ? { sum, bias } : { sum };
+}
+
+function matmulShape(a: Shape, b: Shape, { transposeA, transposeB }: Transposes): Shape | undefined {
   const [rows, inner] = transposeA ? [a.at(-1)!, a.at(-2)!] : [a.at(-2)!, a.at(-1)!];
   const [innerB, columns] = transposeB ? [b.at(-1)!, b.at(-2)!] : [b.at(-2)!, b.at(-1)!];
   if (inner !== innerB) return undefined;

@@ -123,14 +123,14 @@ export function concat(values: readonly Value[], axis: number): Value {
   return apply(concatOp, values, { axis: normalizeAxis(axis, values[0].shape.length, 'op concat') });
 }
 
-interface SliceAttributes {
+export interface SliceAttributes {
   readonly axis: number;
   readonly start: number;
   readonly stop: number;
   readonly step: number;
 }
 
-const sliceOp = defineOp<SliceAttributes>({
+export const sliceOp = defineOp<SliceAttributes>({
   name: 'slice',
   infer: ([x], { axis, start, stop, step }) => {
     const whole = [start, stop, step].every(Number.isInteger);
@@ -286,9 +286,11 @@ const scatterRowsOp = defineOp<{ rows: number }>({
     const [rows, width] = outputTypes[0].shape;
     const zero = emitter.node('Expand', [emitter.scalar(0), emitter.integers([rows, width])], 1)[0];
     const count = sizeOf(inputTypes[0].shape);
-    const [indices] = emitter.node('Reshape', [inputs[0], emitter.integers([count, 1])], 1);
+    const [column] = emitter.node('Reshape', [inputs[0], emitter.integers([count, 1])], 1);
+    const [indices] = emitter.node('Expand', [column, emitter.integers([count, width])], 1);
     const [updates] = emitter.node('Reshape', [inputs[1], emitter.integers([count, width])], 1);
-    emitter.node('ScatterND', [zero, indices, updates], outputs, { reduction: 'add' });
+    // Not ScatterND: on the CPU its threads race for rows that are named twice, and additions are lost.
+    emitter.node('ScatterElements', [zero, indices, updates], outputs, { axis: 0, reduction: 'add' });
   },
 });
 

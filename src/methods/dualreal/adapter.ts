@@ -18,16 +18,16 @@ export interface AdapterShare {
  * with other options). h is [B, T, D]. The skip takes the unconditioned h.
  */
 export function adapterOutput(share: AdapterShare, h: Value, options: DualRealOptions): Value {
-  const width = h.shape[2];
-  const up = linear(share.scope.at('up_linear'), hiddenFeatures(share, h, options), width);
-  const out = options.geluPlacement === 'outside' ? g.gelu(up) : up;
+  const isBetween = options.geluPlacement === 'between';
+  const projected = jointProjection([share], h, options);
+  const up = linear(share.scope.at('up_linear'), isBetween ? g.gelu(projected) : projected, h.shape[2]);
+  const out = isBetween ? up : g.gelu(up);
   return options.skip ? g.add(h, out) : out;
 }
 
 /**
- * output + Σ ωₖ·Aₖ(h) for the adapters of one site. Where GELU sits between the projections the weight is
- * applied to the narrow hidden features, and each Up adds to the running sum inside its matrix product.
- * With the skip, both adapters' shares of h add up to `weightTotal`·h when both are present.
+ * output + Σ ωₖ·Aₖ(h) for the adapters of one site. Where GELU sits between the projections the adapters
+ * are computed as one of their joint width, which halves the number of passes.
  */
 export function addAdapters(
   output: Value,
@@ -42,40 +42,90 @@ export function addAdapters(
       output,
     );
   }
-  const [batch, tokens, width] = h.shape;
-  let sum = g.reshape(output, [batch * tokens, width]);
-  let bias: Value | undefined;
-  for (const share of shares) {
-    const hidden = g.mul(hiddenFeatures(share, h, options), share.weight); // [B, T, bottleneck]
-    const up = share.scope.at('up_linear');
-    const flat = g.reshape(hidden, [batch * tokens, options.bottleneck]);
-    sum = g.gemm(flat, up.get('weight', [width, options.bottleneck]), { transposeB: true }, sum);
-    const row = g.mul(share.weight, up.get('bias', [width])); // [B, 1, D]
-    bias = bias ? g.add(bias, row) : row;
-  }
-  const wide = g.reshape(sum, [batch, tokens, width]);
-  const rest = options.skip ? g.add(g.mul(h, skipFactor(shares, options)), bias!) : bias!;
-  return g.add(wide, rest);
-}
-
-/** The sum of the weights: known beforehand when both adapters are present. */
-function skipFactor(shares: readonly AdapterShare[], options: DualRealOptions): Value | number {
-  return shares.length === 2 ? options.weightTotal : shares[0].weight;
-}
-
-/** GELU(Down(h, condition)) or, with GELU outside, Down alone: [B, T, D] → [B, T, bottleneck]. */
-function hiddenFeatures({ scope, condition }: AdapterShare, h: Value, options: DualRealOptions): Value {
   const width = h.shape[2];
-  const down = scope.at('down_linear');
-  const weight = down.get('weight', [options.bottleneck, width]);
-  const bias = down.get('bias', [options.bottleneck]);
-  const hidden = () => {
-    if (!condition) return g.linear(h, weight, bias);
-    const mapped = linear(scope.at('condition_linear'), condition, width); // [B, 1, D]
-    if (options.conditionForm === 'multiply') return g.linear(g.mul(h, mapped), weight, bias);
-    // Down(h + c) = Down(h) + Down(c): the condition costs one row per sample instead of one per token.
-    return g.add(g.linear(h, weight), g.linear(mapped, weight, bias));
-  };
-  const features = hidden();
-  return options.geluPlacement === 'between' ? g.gelu(features) : features;
+  const ups = shares.map(({ scope }) => scope.at('up_linear'));
+  return addJointAdapters(output, h, {
+    projected: jointProjection(shares, h, options),
+    weights: shares.map(({ weight }) => weight),
+    up: g.concat(
+      ups.map((up) => up.get('weight', [width, options.bottleneck])),
+      1,
+    ),
+    upBiases: g.concat(
+      ups.map((up) => g.reshape(up.get('bias', [width]), [1, width])),
+      0,
+    ),
+    skip: options.skip ? options.weightTotal : 0,
+  });
+}
+
+/** K adapters of one site side by side, with GELU between their projections. */
+export interface JointAdapters {
+  /** All down projections of h, before GELU, [B, T, K·bottleneck]. */
+  readonly projected: Value;
+  /** ω of each, [B, 1, 1]. They sum to `skip` where K is more than one. */
+  readonly weights: readonly Value[];
+  /** [D, K·bottleneck]. */
+  readonly up: Value;
+  /** [K, D]. */
+  readonly upBiases: Value;
+  /** What the weights sum to where the adapters' results include h, else 0. */
+  readonly skip: number;
+}
+
+/** output + Up(ω ⊙ GELU(projected)) + Σ ωₖ·bₖ + Σ ωₖ·h, with h and output [B, T, D] taken in by the products. */
+export function addJointAdapters(output: Value, h: Value, joint: JointAdapters): Value {
+  const [batch, tokens, width] = h.shape;
+  const { projected, weights, up, upBiases, skip } = joint;
+  const [count, features] = [weights.length, projected.shape[2]];
+  const row = g.concat(weights, 2); // [B, 1, K]
+  const perFeature = g.expand(g.reshape(row, [batch, count, 1]), [batch, count, features / count]);
+  const hidden = g.mul(g.gelu(projected), g.reshape(perFeature, [batch, 1, features]));
+  const flat = (x: Value, extent: number) => g.reshape(x, [batch * tokens, extent]);
+  const product = (addend: Value, addendScale: number) =>
+    g.gemm(flat(hidden, features), up, { transposeB: true, addendScale }, flat(addend, width));
+  const bias = g.matmul(row, upBiases); // [B, 1, D]
+  if (skip !== 0 && count > 1) {
+    const { sum, bias: outputBias } = g.addToLinear(flat(output, width), product(h, skip));
+    return g.add(g.reshape(sum, h.shape), outputBias ? g.add(bias, outputBias) : bias);
+  }
+  const sum = g.add(g.reshape(product(output, 1), h.shape), bias);
+  return skip === 0 ? sum : g.add(sum, g.mul(h, weights[0]));
+}
+
+/** The down projections of h, each with its condition, side by side: [B, T, D] → [B, T, K·bottleneck]. */
+function jointProjection(shares: readonly AdapterShare[], h: Value, options: DualRealOptions): Value {
+  const width = h.shape[2];
+  const projections = shares.map((share) => {
+    const down = share.scope.at('down_linear');
+    const weight = down.get('weight', [options.bottleneck, width]);
+    const bias = down.get('bias', [options.bottleneck]);
+    return { weight, bias, mapped: mappedCondition(share, width) };
+  });
+  if (options.conditionForm === 'multiply' && projections.some(({ mapped }) => mapped)) {
+    const each = projections.map(({ weight, bias, mapped }) =>
+      g.linear(mapped ? g.mul(h, mapped) : h, weight, bias),
+    );
+    return g.concat(each, 2);
+  }
+  const weight = g.concat(
+    projections.map((part) => part.weight),
+    0,
+  );
+  if (projections.every(({ mapped }) => !mapped)) {
+    const biases = projections.map(({ bias }) => bias);
+    return g.linear(h, weight, g.concat(biases, 0));
+  }
+  // Down(h + c) = Down(h) + Down(c): the condition costs one row per sample instead of one per token.
+  const rows = projections.map((part) =>
+    part.mapped
+      ? g.linear(part.mapped, part.weight, part.bias)
+      : g.expand(part.bias, [h.shape[0], 1, options.bottleneck]),
+  );
+  return g.add(g.linear(h, weight), g.concat(rows, 2));
+}
+
+/** The condition as a feature per channel, [B, 1, D]. */
+function mappedCondition({ scope, condition }: AdapterShare, width: number): Value | undefined {
+  return condition && linear(scope.at('condition_linear'), condition, width);
 }
