@@ -1,19 +1,30 @@
 import { Worker } from 'node:worker_threads';
-import { EngineError } from './engine-error.ts';
-import { EngineHost } from './engine-host.ts';
+import { EngineError, missingEngineError } from './engine-error.ts';
+import type { EngineHost } from './engine-host.ts';
+import { withOwnBuffers } from './own-buffers.ts';
 import type { EngineConnection, EngineMethod, Reply } from './protocol.ts';
 import { reviveError } from './remote-error.ts';
 
 /** The engine in the caller's own thread: no copies, but the event loop waits. For tools and tests. */
 export function connectInline(): EngineConnection {
-  const host = new EngineHost();
+  let host: Promise<EngineHost> | undefined;
   return {
     call: async (method, ...args) => {
-      const target = host[method] as (...operands: readonly unknown[]) => unknown;
-      return (await target.call(host, ...args)) as never;
+      host ??= loadEngineHost();
+      const target = (await host)[method] as (...operands: readonly unknown[]) => unknown;
+      return (await target.call(await host, ...args)) as never;
     },
     close: async () => {},
   };
+}
+
+/** Here and in the thread onnxruntime is loaded when it is first needed, so that only then it can fail. */
+async function loadEngineHost(): Promise<EngineHost> {
+  try {
+    return new (await import('./engine-host.ts')).EngineHost();
+  } catch (cause) {
+    throw missingEngineError(cause);
+  }
 }
 
 interface Pending {
@@ -25,10 +36,13 @@ interface Pending {
 export function connectWorker(): EngineConnection {
   const fromSource = import.meta.url.endsWith('.ts');
   const program = fromSource ? './engine-worker.source.mjs' : './engine-worker.js';
-  const worker = new Worker(new URL(program, import.meta.url));
+  const stopping = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const worker = new Worker(new URL(program, import.meta.url), { workerData: { stopping } });
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let ended: Error | undefined;
+  let hasStarted = false;
 
   const end = (error: Error) => {
     ended ??= error;
@@ -36,13 +50,14 @@ export function connectWorker(): EngineConnection {
     pending.clear();
   };
   worker.on('message', (reply: Reply) => {
+    hasStarted = true;
     const waiting = pending.get(reply.id);
     pending.delete(reply.id);
     if (pending.size === 0) worker.unref();
     if (reply.ok) waiting?.resolve(reply.value);
     else waiting?.reject(reviveError(reply.error));
   });
-  worker.on('error', end);
+  worker.on('error', (cause) => end(hasStarted ? cause : missingEngineError(cause)));
   worker.on('exit', (code) => {
     end(
       new EngineError({ where: 'engine thread', expected: 'it to keep running', got: `exit code ${code}` }),
@@ -64,22 +79,11 @@ export function connectWorker(): EngineConnection {
       }),
     close: async () => {
       end(new EngineError({ where: 'engine', expected: 'an open runtime', got: 'one that was closed' }));
-      await worker.terminate();
+      // Ending the thread from outside while onnxruntime computes would abort the process.
+      Atomics.store(stopping, 0, 1);
+      worker.ref();
+      worker.postMessage(undefined);
+      await exited;
     },
   };
-}
-
-/**
- * A message without views into larger buffers: posting a view clones all that lies behind it, which may be
- * a whole file.
- */
-function withOwnBuffers(value: unknown): unknown {
-  if (ArrayBuffer.isView(value)) {
-    const view = value as Uint8Array;
-    return view.byteLength === view.buffer.byteLength ? view : view.slice();
-  }
-  if (Array.isArray(value)) return value.map(withOwnBuffers);
-  if (value instanceof Map) return new Map([...value].map(([key, entry]) => [key, withOwnBuffers(entry)]));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withOwnBuffers(entry)]));
 }

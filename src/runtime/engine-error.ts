@@ -12,7 +12,27 @@ const BACKEND_HINTS: Readonly<Record<string, string>> = {
     'WebGPU needs a graphics adapter that Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows) can see. ' +
     'For a slow software adapter on Linux point VK_ICD_FILENAMES and VK_DRIVER_FILES at the ' +
     'vk_swiftshader_icd.json that comes with Chromium. Or use --device cpu.',
-  cpu: 'Run "npm ci" again if files of onnxruntime-node are missing; macOS needs Apple silicon (arm64).',
+};
+
+/** onnxruntime could not be loaded at all. */
+export function missingEngineError(cause: unknown): EngineError {
+  const { platform, arch } = process;
+  const isKnown = (PLATFORMS[platform] ?? []).includes(arch);
+  return new EngineError({
+    where: 'onnxruntime',
+    expected: 'its library for this machine',
+    got: cause instanceof Error ? cause.message.split('\n')[0] : String(cause),
+    hint: isKnown
+      ? 'run "npm ci" again: files of onnxruntime-node may be missing'
+      : `onnxruntime has no build for ${platform} ${arch}; macOS needs Apple silicon, Linux and Windows x64 or arm64`,
+    cause,
+  });
+}
+
+const PLATFORMS: Readonly<Record<string, readonly string[]>> = {
+  darwin: ['arm64'],
+  linux: ['x64', 'arm64'],
+  win32: ['x64', 'arm64'],
 };
 
 /** Wraps what onnxruntime throws, with the hint that fits the backend. */

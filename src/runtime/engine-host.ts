@@ -3,42 +3,19 @@ import { DualrealError } from '../tensor/errors.ts';
 import { floats, type HostTensor } from '../tensor/host-tensor.ts';
 import { findBlockedChannels } from './blocked-layout.ts';
 import { engineError } from './engine-error.ts';
-import { AdamW, type AdamWSettings } from './optimizer/adamw.ts';
+import { AdamW } from './optimizer/adamw.ts';
 import { startMovingAverage, updateMovingAverage } from './optimizer/moving-average.ts';
-import { ParameterArena, type TrainableTensor } from './optimizer/parameter-arena.ts';
+import { ParameterArena } from './optimizer/parameter-arena.ts';
 import { fromOrtTensor, openSession, type SessionSettings, toOrtTensor } from './session.ts';
-
-/** Prefix of the program outputs that are gradients of trainable inputs of the same name. */
-export const GRADIENT_PREFIX = 'gradient:';
-
-export type Tensors = Record<string, HostTensor>;
-
-export interface TrainerSettings {
-  readonly tensors: readonly TrainableTensor[];
-  readonly optimizer: AdamWSettings;
-  /** Decay of a moving average of the parameters, updated at every step; absent: none is kept. */
-  readonly averageDecay?: number;
-}
-
-export interface TrainStepRequest {
-  /** One micro-batch each; more than one accumulates their mean gradient. */
-  readonly microBatches: readonly Tensors[];
-  readonly learningRate: number;
-  readonly activeGroups?: readonly string[];
-}
-
-export interface TrainStepResult {
-  /** The program's other outputs, per micro-batch. */
-  readonly outputs: readonly Tensors[];
-  readonly gradientNorm: number;
-  readonly clippedBy: number;
-}
-
-export interface TrainerState {
-  readonly parameters: Map<string, HostTensor>;
-  readonly optimizer: Map<string, HostTensor>;
-  readonly average: Map<string, HostTensor> | undefined;
-}
+import {
+  GRADIENT_PREFIX,
+  NonFiniteLossError,
+  type Tensors,
+  type TrainerSettings,
+  type TrainerState,
+  type TrainStepRequest,
+  type TrainStepResult,
+} from './training.ts';
 
 interface Trainer {
   readonly arena: ParameterArena;
@@ -235,9 +212,6 @@ function plainOutputs(results: OrtTensors): Tensors {
   const plain = Object.entries(results).filter(([name]) => !name.startsWith(GRADIENT_PREFIX));
   return Object.fromEntries(plain.map(([name, tensor]) => [name, fromOrtTensor(tensor)]));
 }
-
-/** NaN or infinity in the loss. Nothing was changed. */
-export class NonFiniteLossError extends DualrealError {}
 
 function requireFiniteLoss({ loss }: Tensors): void {
   if (!loss || Number.isFinite(Number(loss.data[0]))) return;

@@ -1,16 +1,21 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from './engine-host.ts';
 import type { Reply, Request } from './protocol.ts';
 import { packError } from './remote-error.ts';
 
 const host = new EngineHost();
 const port = parentPort!;
+/** Not zero once the runtime is closed: what still waits is not started. */
+const { stopping } = workerData as { readonly stopping: Int32Array };
 
 // One request at a time: onnxruntime uses all threads for each, and training steps must not interleave.
 let queue: Promise<void> = Promise.resolve();
 
 port.on('message', (request: Request) => {
-  queue = queue.then(async () => port.postMessage(await answer(request)));
+  queue = queue.then(async () => {
+    if (Atomics.load(stopping, 0) !== 0) port.close();
+    else port.postMessage(await answer(request));
+  });
 });
 
 async function answer({ id, method, args }: Request): Promise<Reply> {

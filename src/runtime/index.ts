@@ -1,5 +1,4 @@
 export { EngineError } from './engine-error.ts';
-export { GRADIENT_PREFIX, type Tensors, type TrainerState, type TrainStepResult } from './engine-host.ts';
 export * from './optimizer/index.ts';
 export {
   createRuntime,
@@ -8,6 +7,13 @@ export {
   type RuntimeOptions,
   type Trainer,
 } from './runtime.ts';
+export {
+  GRADIENT_PREFIX,
+  NonFiniteLossError,
+  type Tensors,
+  type TrainerState,
+  type TrainStepResult,
+} from './training.ts';
 export {
   compareWeights,
   type FileRegion,

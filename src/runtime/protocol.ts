@@ -22,5 +22,6 @@ export type Reply =
 /** How the runtime reaches its engine host, wherever that lives. */
 export interface EngineConnection {
   call<M extends EngineMethod>(method: M, ...args: EngineArguments<M>): Promise<EngineResult<M>>;
+  /** Rejects what is under way at once; resolves when the engine has ended. */
   close(): Promise<void>;
 }

@@ -1,8 +1,8 @@
 import { DualrealError, type ErrorFacts, FileFormatError, ShapeError } from '../tensor/errors.ts';
 import { EngineError } from './engine-error.ts';
-import { NonFiniteLossError } from './engine-host.ts';
 import { NonFiniteGradientError, OptimizerSettingError } from './optimizer/adamw.ts';
 import { ArenaLayoutError, ArenaSizeError } from './optimizer/parameter-arena.ts';
+import { NonFiniteLossError } from './training.ts';
 
 /** An error as it crosses the thread: a structured clone would keep neither class nor facts. */
 export interface RemoteError {

@@ -5,6 +5,10 @@ import { formatType, type Program } from '../graph/program.ts';
 import { CancelledError, ShapeError, throwIfCancelled } from '../tensor/errors.ts';
 import { sameShape, sizeOf } from '../tensor/shape.ts';
 import { connectInline, connectWorker } from './connection.ts';
+import { ELEMENT_TYPES } from './element-types.ts';
+import { EngineError } from './engine-error.ts';
+import type { TrainableTensor } from './optimizer/parameter-arena.ts';
+import type { EngineConnection } from './protocol.ts';
 import {
   GRADIENT_PREFIX,
   type Tensors,
@@ -12,9 +16,7 @@ import {
   type TrainerState,
   type TrainStepRequest,
   type TrainStepResult,
-} from './engine-host.ts';
-import type { TrainableTensor } from './optimizer/parameter-arena.ts';
-import type { EngineConnection } from './protocol.ts';
+} from './training.ts';
 import { bindWeights, type WeightTable } from './weight-table.ts';
 
 export interface RuntimeOptions {
@@ -74,6 +76,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     backend,
     threads,
     compile: async (program, { weights = new Map(), residence = 'fold', trainer } = {}) => {
+      requireExchangeable(program);
       if (trainer) requireTrainable(program, trainer);
       const { locations, externalRoot } = bindWeights(program, weights);
       const model = writeOnnx(program, { target: { backend }, weights: locations });
@@ -131,6 +134,21 @@ function requireInputs(program: Program, inputs: Tensors, resident: ReadonlySet<
     }
     if (tensor.data.length !== sizeOf(tensor.shape)) {
       throw refuse(name, `${sizeOf(tensor.shape)} elements`, `${tensor.data.length}`);
+    }
+  }
+}
+
+/** Only some dtypes can be fed and fetched. */
+function requireExchangeable(program: Program): void {
+  for (const [kind, values] of [
+    ['input', program.inputs],
+    ['output', program.outputs],
+  ] as const) {
+    for (const [name, { dtype }] of values) {
+      if (ELEMENT_TYPES[dtype]) continue;
+      const where = `${kind} ${name} of program ${program.name}`;
+      const expected = `one of ${Object.keys(ELEMENT_TYPES).join(', ')}`;
+      throw new EngineError({ where, expected, got: dtype, hint: 'cast it inside the program' });
     }
   }
 }

@@ -2,6 +2,7 @@ import * as ort from 'onnxruntime-node';
 import type { Backend } from '../graph/onnx-emitter.ts';
 import type { DType } from '../tensor/dtype.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
+import { ELEMENT_TYPES } from './element-types.ts';
 import { EngineError, engineError } from './engine-error.ts';
 
 export interface SessionSettings {
@@ -17,22 +18,13 @@ export interface SessionSettings {
   readonly weights: 'fold' | 'mapped';
 }
 
-const TO_ORT: Partial<Record<DType, ort.Tensor.Type>> = {
-  f32: 'float32',
-  f64: 'float64',
-  f16: 'float16',
-  i64: 'int64',
-  i32: 'int32',
-  u8: 'uint8',
-  bool: 'bool',
-};
-const FROM_ORT = new Map(Object.entries(TO_ORT).map(([dtype, name]) => [name, dtype as DType]));
+const FROM_ORT = new Map(Object.entries(ELEMENT_TYPES).map(([dtype, name]) => [name, dtype as DType]));
 
 /** `where` names the tensor in errors. */
 export function toOrtTensor({ dtype, shape, data }: HostTensor, where = 'tensor'): ort.Tensor {
-  const type = TO_ORT[dtype];
+  const type = ELEMENT_TYPES[dtype];
   if (!type) {
-    throw new EngineError({ where, expected: `one of ${Object.keys(TO_ORT).join(', ')}`, got: dtype });
+    throw new EngineError({ where, expected: `one of ${Object.keys(ELEMENT_TYPES).join(', ')}`, got: dtype });
   }
   return new ort.Tensor(type, data as ort.Tensor['data'], shape);
 }

@@ -1,5 +1,4 @@
-import type { Tensors } from '../../../runtime/engine-host.ts';
-import type { Executable, Runtime, WeightTable } from '../../../runtime/index.ts';
+import type { Executable, Runtime, Tensors, WeightTable } from '../../../runtime/index.ts';
 import type { FloatTensor, HostTensor } from '../../../tensor/host-tensor.ts';
 import type { VaeConfig } from './config.ts';
 import { frameTensors, videoOf } from './host-video.ts';
