@@ -37,6 +37,10 @@ export function fromOrtTensor(tensor: ort.Tensor): HostTensor {
   };
 }
 
+/** What onnxruntime would print about an error is in the error that is thrown. */
+const FATAL = 4;
+ort.env.logLevel = 'fatal';
+
 /** Opens an onnxruntime session with the settings that measured best (docs/performance.md). */
 export async function openSession(
   model: Uint8Array,
@@ -56,7 +60,7 @@ export async function openSession(
       executionMode: 'sequential',
       intraOpNumThreads: settings.threads,
       interOpNumThreads: 1,
-      logSeverityLevel: 3,
+      logSeverityLevel: FATAL,
       extra: {
         session,
         ...(mapped && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
