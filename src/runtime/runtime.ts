@@ -79,7 +79,8 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
       requireExchangeable(program);
       if (trainer) requireTrainable(program, trainer);
       const { locations, externalRoot } = bindWeights(program, weights);
-      const model = writeOnnx(program, { target: { backend }, weights: locations });
+      const blockedChannels = backend === 'cpu' ? await connection.call('blockedChannels') : undefined;
+      const model = writeOnnx(program, { target: { backend, blockedChannels }, weights: locations });
       const settings = { backend, threads, externalRoot, weights: residence };
       const session = await connection.call('open', model, settings, trainer?.id);
       return executable(connection, program, session, trainer);
