@@ -38,10 +38,10 @@ function vaeConfig(channels: readonly number[], latentChannels: number, temporal
 const SHIPPED: VaeVariant = {
   config: vaeConfig([16, 32, 64, 96], 16, 4),
   recipe: {
-    batch: 2,
-    steps: 4000,
+    batch: 1,
+    steps: 8000,
     warmupSteps: 50,
-    learningRate: 2e-3,
+    learningRate: 1.5e-3,
     weightDecay: 0,
     betas: [0.9, 0.99],
     maxGradientNorm: 1,
@@ -49,7 +49,7 @@ const SHIPPED: VaeVariant = {
     stage: 2,
   },
   frames: 9,
-  pictures: 2,
+  pictures: 1,
   klWeight: 1e-4,
   changeWeight: 0.5,
   subjectWeight: 4,
