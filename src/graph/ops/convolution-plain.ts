@@ -5,10 +5,15 @@ import { type ConvolutionForm, Nodes, type Window } from './convolution-form.ts'
 /** Convolutions as standard ONNX nodes, for every backend. */
 export function plainForm(emitter: OnnxEmitter, kernel: Shape, { stride, padding }: Window): ConvolutionForm {
   const nodes = new Nodes(emitter);
-  const attributes = { kernel_shape: kernel, strides: [stride, stride], pads: padding };
-  const fused = emitter.target.backend === 'cpu';
+  const { backend } = emitter.target;
+  // onnxruntime's WebGPU kernel for 1×1 windows (1.30.0) leaves out padding that is at the end only.
+  const padsFirst = backend === 'webgpu' && kernel.every((extent) => extent === 1);
+  const [top, left, bottom, right] = padding;
+  const pads = padsFirst ? [0, 0, 0, 0] : padding;
+  const attributes = { kernel_shape: kernel, strides: [stride, stride], pads };
+  const fused = backend === 'cpu';
   return {
-    enter: (image) => image,
+    enter: (image) => (padsFirst ? nodes.pad(image, [0, 0, top, left], [0, 0, bottom, right]) : image),
     leave: (image, name) => nodes.rename(image, name),
     weights: ({ name, shape: [out, inner, taps, kh, kw] }, direction) => {
       const adjoint = direction === 'adjoint';

@@ -1,4 +1,5 @@
 import { broadcastShapes, sameShape } from '../../tensor/shape.ts';
+import { ONNX_DTYPE, type OnnxEmitter } from '../onnx-emitter.ts';
 import {
   apply,
   type BackwardContext,
@@ -15,11 +16,15 @@ export type Operand = Value | number;
 type None = Record<string, never>;
 const NONE: None = {};
 
-/** An elementwise op of one operand; `derivative` gives dy·f′ from the operand, the result and dy. */
+/**
+ * An elementwise op of one operand; `derivative` gives dy·f′ from the operand, the result and dy. `emitWebgpu`
+ * replaces the ONNX form there.
+ */
 function unary(
   name: string,
   onnxType: string,
   derivative: ((x: Value, y: Value, dy: Value) => Value) | undefined,
+  emitWebgpu?: (emitter: OnnxEmitter, x: string, outputs: readonly string[]) => void,
 ): (x: Value) => Value {
   const op = defineOp<None>({
     name,
@@ -33,10 +38,23 @@ function unary(
       ],
     }),
     emit: (emitter, { inputs, outputs }) => {
-      emitter.node(onnxType, inputs, outputs);
+      if (emitWebgpu && emitter.target.backend === 'webgpu') emitWebgpu(emitter, inputs[0], outputs);
+      else emitter.node(onnxType, inputs, outputs);
     },
   });
   return (x) => apply(op, [x], NONE);
+}
+
+/**
+ * Graphics adapters round sines to about 11 bits, and only near zero. In f64, which they do not have, they are
+ * left to the CPU; the few there are (of time steps) cost nothing.
+ */
+function inDouble(onnxType: string) {
+  return (emitter: OnnxEmitter, x: string, outputs: readonly string[]): void => {
+    const [wide] = emitter.node('Cast', [x], 1, { to: ONNX_DTYPE.f64 });
+    const [result] = emitter.node(onnxType, [wide], 1);
+    emitter.node('Cast', [result], outputs, { to: ONNX_DTYPE.f32 });
+  };
 }
 
 /** An elementwise op of two operands with broadcasting. */
@@ -119,10 +137,16 @@ export const erf = unary('erf', 'Erf', (x, _y, dy) =>
   mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))),
 );
 export const abs = unary('abs', 'Abs', (x, _y, dy) => mul(dy, sign(x)));
-export const sign = unary('sign', 'Sign', undefined);
+/** −1, 0 or 1. */
+export const sign = unary('sign', 'Sign', undefined, (emitter, x, outputs) => {
+  const [isNegative] = emitter.node('Less', [x, emitter.scalar(0)], 1);
+  const [isPositive] = emitter.node('Less', [emitter.scalar(0), x], 1);
+  const [below] = emitter.node('Where', [isNegative, emitter.scalar(-1), emitter.scalar(0)], 1);
+  emitter.node('Where', [isPositive, emitter.scalar(1), below], outputs);
+});
 export const floor = unary('floor', 'Floor', undefined);
-export const sin = unary('sin', 'Sin', (x, _y, dy) => mul(dy, cos(x)));
-export const cos = unary('cos', 'Cos', (x, _y, dy) => neg(mul(dy, sin(x))));
+export const sin = unary('sin', 'Sin', (x, _y, dy) => mul(dy, cos(x)), inDouble('Sin'));
+export const cos = unary('cos', 'Cos', (x, _y, dy) => neg(mul(dy, sin(x))), inDouble('Cos'));
 export const relu = unary('relu', 'Relu', (_x, y, dy) => where(less(0, y), dy, 0));
 
 export function square(x: Value): Value {
