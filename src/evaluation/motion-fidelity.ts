@@ -1,11 +1,15 @@
 import { MetricError, type MetricValue, requireSameEncoder } from './metric.ts';
 import type { Trajectories } from './trajectories.ts';
 
-/**
- * A step shorter than this share of the short side is standing still; a point whose mean step is shorter does not
- * count as moving. Flow of a still clip is noise below it.
- */
+/** A step shorter than this share of the short side is standing still: flow of a still clip is noise below it. */
 const STILL_SHARE = 1 / 256;
+/**
+ * A point counts as moving if it goes at least this share of what the fastest points go: background that is dragged
+ * along where a subject covers it would blur the comparison.
+ */
+const MOVING_SHARE = 0.5;
+/** The fastest points are this share of all, as in dynamic degree. */
+const FASTEST_SHARE = 0.05;
 
 /** Directions of the n points that move: unit vectors [n, T, 2], zero where a point pauses. */
 interface MovingPoints {
@@ -17,9 +21,10 @@ interface MovingPoints {
  * How alike two clips move, −1 … 1 (Motion-Fidelity-Score, Yatim et al., CVPR 2024, section 5): each trajectory of
  * one clip is matched with the trajectory of the other that correlates best, where the correlation is the mean over
  * steps of the cosine between displacements; mean over trajectories, both ways. Sizes and speeds do not count,
- * directions and their order do. Unlike upstream only points that move are compared (background would hide the
- * subject), a pause matches a pause, and points are followed by chained optical flow instead of CoTracker. Clips
- * of different length are compared over the shorter one. Two still clips give 1, a still and a moving one 0.
+ * directions and their order do. Unlike upstream only points that move, half as fast as the fastest 5 % or more, are
+ * compared (background would hide the subject), a pause matches a pause, and points are followed by chained optical
+ * flow instead of CoTracker. Clips of different length are compared over the shorter one. Two still clips give 1, a
+ * still and a moving one 0.
  */
 export function trajectoryCorrelation(a: Trajectories, b: Trajectories): number {
   requireSameEncoder('motion fidelity', a.estimator, b.estimator);
@@ -61,12 +66,13 @@ function movingPoints({ steps, pointCount, shortSide }: Trajectories, stepCount:
     const at = (step * pointCount + point) * 2;
     return Math.hypot(steps[at], steps[at + 1]);
   };
-  const moving: number[] = [];
-  for (let point = 0; point < pointCount; point++) {
-    let path = 0;
-    for (let step = 0; step < stepCount; step++) path += length(step, point);
-    if (path >= still * stepCount) moving.push(point);
+  const paths = new Float64Array(pointCount);
+  for (let step = 0; step < stepCount; step++) {
+    for (let point = 0; point < pointCount; point++) paths[point] += length(step, point);
   }
+  const fastest = paths.toSorted().subarray(-Math.max(1, Math.trunc(pointCount * FASTEST_SHARE)));
+  const shortest = Math.max(still * stepCount, MOVING_SHARE * mean(fastest));
+  const moving = Array.from(paths.keys()).filter((point) => paths[point] >= shortest);
   const directions = new Float32Array(stepCount * moving.length * 2);
   for (let step = 0; step < stepCount; step++) {
     for (const [i, point] of moving.entries()) {
