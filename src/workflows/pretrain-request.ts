@@ -9,6 +9,8 @@ export const pretrainRequestSchema = z.strictObject({
   seed: z.int().min(0).default(1),
   /** Go on with the run of this name. */
   resume: z.boolean().default(false),
+  /** Name of a run of the same sizes to take the first parameters from; absent: they are drawn. */
+  startFrom: z.string().optional(),
   /** Stop (saved, to be resumed) after this long; absent: at the end of the schedule. */
   minutes: z.number().positive().optional(),
   /** Length of the schedule; absent: the recipe's. */

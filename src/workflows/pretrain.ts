@@ -2,9 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { latestCheckpoint, saveCheckpoint } from '../store/checkpoint.ts';
 import { type EventLog, openEventLog } from '../store/event-log.ts';
-import { createRun, type OpenRun, openRun, requireSameRequest } from '../store/run-folder.ts';
+import { createRun, type OpenRun, openRun, readRun, requireSameRequest } from '../store/run-folder.ts';
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
-import { throwIfCancelled } from '../tensor/errors.ts';
+import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { type BatchSource, openBatchSource } from '../toybox/pretrain/batch-source.ts';
 import { PretrainingSession } from '../toybox/pretrain/session.ts';
 import type { BatchRequest, PretrainingTask, Review } from '../toybox/pretrain/task.ts';
@@ -43,10 +43,10 @@ export async function* pretrain(
   request: PretrainRequest,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, PretrainResult> {
-  const { model, variant, seed, batch, resume } = request;
+  const { model, variant, seed, batch, resume, startFrom } = request;
   const folder = pretrainFolder(request);
   // Neither the schedule's length (it may be changed to go on) nor anything about the machine.
-  const identity = { model, variant, seed, batch: batch ?? null };
+  const identity = { model, variant, seed, batch: batch ?? null, startFrom: startFrom ?? null };
   const run = resume ? await openRun(folder) : await createRun(folder, identity, { node: process.version });
   const log = await openEventLog(join(run.path, 'metrics.jsonl'));
   try {
@@ -88,6 +88,13 @@ async function* trainIn(
     };
     const session = await PretrainingSession.open(runtime, task, request.seed);
     if (checkpoint) await session.load(checkpoint.tensors);
+    else if (request.startFrom) {
+      const earlier = await readRun(join(request.stateFolder, request.startFrom));
+      const found = (await latestCheckpoint(earlier)).checkpoint;
+      if (!found) throw new DualrealError({ where: earlier.path, expected: 'a checkpoint', got: 'none' });
+      await session.start(found.tensors);
+      yield { type: 'notice', message: `parameters from step ${found.step} of ${earlier.path}` };
+    }
     const review = await task.openReview(runtime);
     // After the engine's thread is up: two threads that load TypeScript at once disturb each other.
     source = openBatchSource(batchRequest, step);

@@ -7,12 +7,12 @@ const CHANGE = 12;
 
 /**
  * Where the subject is in this frame, the one before or the one after, so that what it uncovers counts too:
- * mask [F, 64, 64] → ones and zeros [F, 64, 64].
+ * mask [F, area] → ones and zeros [F, area].
  */
-export function subjectSurroundings(mask: Uint8Array): Uint8Array {
+export function subjectSurroundings(mask: Uint8Array, area = AREA): Uint8Array {
   const out = new Uint8Array(mask.length);
   for (let at = 0; at < mask.length; at++) {
-    const [before, after] = [mask[at - AREA] ?? 0, mask[at + AREA] ?? 0];
+    const [before, after] = [mask[at - area] ?? 0, mask[at + area] ?? 0];
     if (Math.max(mask[at], before, after) >= HALF) out[at] = 1;
   }
   return out;

@@ -77,7 +77,6 @@ export class PretrainingSession {
 
   /** Continues exactly where {@link state} was taken. */
   async load(state: TensorTable): Promise<void> {
-    const prefixes = [OPTIMIZER, AVERAGE, CARRIED];
     const below = (prefix: string) =>
       new Map(
         [...state]
@@ -85,7 +84,7 @@ export class PretrainingSession {
           .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
       );
     const loaded: TrainerState = {
-      parameters: new Map([...state].filter(([name]) => !prefixes.some((prefix) => name.startsWith(prefix)))),
+      parameters: parametersOf(state),
       optimizer: below(OPTIMIZER),
       average: below(AVERAGE),
     };
@@ -93,10 +92,20 @@ export class PretrainingSession {
     this.carried = below(CARRIED);
   }
 
+  /** Begins anew, but from the parameters of another run's {@link state}. */
+  async start(state: TensorTable): Promise<void> {
+    await this.trainer.load({ parameters: parametersOf(state) });
+  }
+
   /** The moving average of the parameters: what is judged and exported. */
   async average(): Promise<TensorTable> {
     return (await this.trainer.read()).average!;
   }
+}
+
+function parametersOf(state: TensorTable): Map<string, HostTensor> {
+  const others = [OPTIMIZER, AVERAGE, CARRIED];
+  return new Map([...state].filter(([name]) => !others.some((prefix) => name.startsWith(prefix))));
 }
 
 /** The moving average out of a saved {@link PretrainingSession.state}. */

@@ -2,10 +2,11 @@ import type { Value } from '../../graph/index.ts';
 import * as g from '../../graph/index.ts';
 import { type VaeTrainingResult, vaeTrainingForward } from '../../models/cogvideox/vae/index.ts';
 import { Parameters } from '../../nn/parameters.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import { SIDE } from './configs.ts';
 import { gradientProgram } from './gradient-program.ts';
 import { initialParameters } from './initialize.ts';
-import type { BatchRequest, PretrainingTask } from './task.ts';
+import type { BatchRequest, PretrainingTask, TensorTable } from './task.ts';
 import { vaeVariant } from './vae-configs.ts';
 import { openVaeReview } from './vae-review.ts';
 
@@ -16,11 +17,11 @@ import { openVaeReview } from './vae-review.ts';
  * the bars are PSNR.
  */
 export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): PretrainingTask {
-  const { config, recipe, frames, pictures, klWeight, changeWeight } = vaeVariant(variant);
+  const { config, recipe, frames, clipSide, pictures, klWeight, changeWeight } = vaeVariant(variant);
   const clips = batch ?? recipe.batch;
   const parameters = new Parameters(() => true);
-  const [side, latentSide] = [SIDE, SIDE / config.spatialCompression];
-  const part = (name: string, count: number, frameCount: number) => {
+  const part = (name: string, count: number, frameCount: number, side: number) => {
+    const latentSide = side / config.spatialCompression;
     const latentFrames = 1 + (frameCount - 1) / config.temporalCompression;
     const video = g.input(name, [count, frameCount, 3, side, side]);
     const noise = g.input(`${name}Noise`, [
@@ -34,8 +35,8 @@ export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): Pretrain
     const result = vaeTrainingForward(config, parameters.root, video, noise);
     return { result, video, weight };
   };
-  const clip = part('clip', clips, frames);
-  const picture = part('picture', pictures, 1);
+  const clip = part('clip', clips, frames, clipSide);
+  const picture = part('picture', pictures, 1, SIDE);
   const error = (of: typeof clip) =>
     g.mean(g.mul(g.square(g.sub(of.result.reconstruction, of.video)), of.weight));
   const clipError = error(clip);
@@ -57,16 +58,31 @@ export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): Pretrain
     trainable: parameters.declared,
     frozen: new Map(),
     carried: () => new Map(),
-    initialize: (seed) =>
-      initialParameters(parameters.declared, seed, [
-        // The decoder's norms start as plain ones, whatever the latents are.
-        [/conv_[yb]\.conv\.weight$/, { std: 0.02 }],
-        [/conv_y\.conv\.bias$/, { constant: 1 }],
-        // Residual branches start small.
-        [/conv2\.conv\.weight$/, { std: 1e-3 }],
-      ]),
+    initialize: (seed) => initialVae(parameters.declared, seed, config.latentChannels),
     openReview: (runtime) => openVaeReview(runtime, cacheFolder, config, frames),
   };
+}
+
+/** Log-variance of latents at the start: their noise must not drown what the decoder is to learn from. */
+const FIRST_LOGVAR = -6;
+
+function initialVae(
+  shapes: ReadonlyMap<string, { readonly shape: Shape }>,
+  seed: number,
+  latentChannels: number,
+): TensorTable {
+  const initial = initialParameters(shapes, seed, [
+    // The decoder's norms start as plain ones, whatever the latents are.
+    [/conv_[yb]\.conv\.weight$/, { std: 0.02 }],
+    [/conv_y\.conv\.bias$/, { constant: 1 }],
+    // Residual branches start small.
+    [/conv2\.conv\.weight$/, { std: 1e-3 }],
+  ]);
+  const [weight, bias] = ['weight', 'bias'].map((name) => initial.get(`encoder.conv_out.conv.${name}`)!);
+  const weights = weight.data as Float32Array;
+  weights.fill(0, weights.length / 2);
+  (bias.data as Float32Array).fill(FIRST_LOGVAR, latentChannels);
+  return initial;
 }
 
 /** Mean over elements of KL(N(μ, σ²) ‖ N(0, 1)). */
