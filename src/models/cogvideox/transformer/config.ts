@@ -73,11 +73,15 @@ export function parseTransformerConfig(json: unknown, where = 'transformer/confi
     });
   }
   const c = parsed.data;
-  if (c.attention_head_dim % 16 !== 0) {
+  const rotary = c.use_rotary_positional_embeddings;
+  const split = rotary ? c.attention_head_dim : c.num_attention_heads * c.attention_head_dim;
+  if (split % 16 !== 0) {
     throw new UnsupportedConfigError({
       where: `${where}, field attention_head_dim`,
-      expected: 'a multiple of 16 (the rotary axes split it 1/4, 3/8, 3/8 into pairs)',
-      got: String(c.attention_head_dim),
+      expected: rotary
+        ? 'a multiple of 16 (the rotary axes split it 1/4, 3/8, 3/8 into pairs)'
+        : 'a width (heads · head dim) that 16 divides (the axes split it 1/4, 3/8, 3/8 into pairs)',
+      got: String(split),
     });
   }
   return {

@@ -86,10 +86,16 @@ export function tokenGrid(
   return { frames, rows: height / patch, columns: width / patch };
 }
 
-/** Sinusoids [cos, sin] of the timestep: [B] → [B, D] (diffusers Timesteps, flipped, no shift). */
+/**
+ * Sinusoids [cos, sin] of the timestep: [B] → [B, D] (diffusers Timesteps, flipped, no shift). Exponents are
+ * rounded to f32 on the way as upstream rounds them: times up to 999, exact ones would give other angles.
+ */
 function timestepProjection(timestep: Value, width: number): Value {
   const half = width / 2;
-  const frequencies = Float32Array.from({ length: half }, (_, i) => Math.exp((-Math.log(10000) * i) / half));
+  const { fround } = Math;
+  const frequencies = Float32Array.from({ length: half }, (_, i) =>
+    Math.exp(fround(fround(fround(-Math.log(10000)) * i) / half)),
+  );
   const angles = g.mul(g.reshape(timestep, [-1, 1]), g.constant(floats([1, half], frequencies)));
   return g.concat([g.cos(angles), g.sin(angles)], 1);
 }
