@@ -4,8 +4,14 @@ import { quoteBriefly } from '../tensor/strict-json.ts';
 import { clipImageFeatures, clipTextFeatures, isClipBuffer, parseClipConfig } from './clip/index.ts';
 import { UnsupportedConfigError } from './config.ts';
 import { dinoFeatures, parseDinoConfig } from './dino/index.ts';
+import { guieFeatures, isGuieTrainingHead, parseGuieConfig } from './guie/index.ts';
 import { openClipImageFeatures, openClipTextFeatures, parseOpenClipConfig } from './open-clip/index.ts';
-import { clipPreprocessing, dinoPreprocessing, type ImagePreprocessing } from './preprocessing.ts';
+import {
+  clipPreprocessing,
+  dinoPreprocessing,
+  guiePreprocessing,
+  type ImagePreprocessing,
+} from './preprocessing.ts';
 
 /** The text tower of an encoder that has one. */
 export interface TextTower {
@@ -18,7 +24,7 @@ export interface TextTower {
 
 /** An image encoder's architecture behind one face, whichever project its checkpoint comes from. */
 export interface EncoderFamily {
-  readonly name: 'clip' | 'open-clip' | 'dino';
+  readonly name: 'clip' | 'open-clip' | 'dino' | 'guie';
   /** E. */
   readonly embeddingDim: number;
   /** Side of the square image it was trained on, in pixels. */
@@ -35,16 +41,17 @@ export interface EncoderFamily {
 
 /**
  * Recognises the config.json of a CLIP model of transformers (`model_type`), of open_clip (`vision_cfg`, bare or
- * in `model_cfg`) or a description of a DINO checkpoint (`arch`).
+ * in `model_cfg`) or a description of a DINO (`arch`) or GUIE (`guie`) checkpoint.
  */
 export function encoderFamily(json: unknown, where = 'config.json'): EncoderFamily {
   const has = (field: string) => typeof json === 'object' && json !== null && field in json;
+  if (has('guie')) return guieFamily(json, where);
   if (has('vision_cfg') || has('model_cfg')) return openClipFamily(json, where);
   if (has('arch')) return dinoFamily(json, where);
   if (has('model_type')) return clipFamily(json, where);
   throw new UnsupportedConfigError({
-    where: `${where}, fields model_type, vision_cfg, arch`,
-    expected: 'one of them, as CLIP of transformers, open_clip and DINO have',
+    where: `${where}, fields model_type, vision_cfg, arch, guie`,
+    expected: 'one of them, as CLIP of transformers, open_clip, DINO and GUIE have',
     got: quoteBriefly(json),
   });
 }
@@ -88,5 +95,19 @@ function dinoFamily(json: unknown, where: string): EncoderFamily {
     imageFeatures: (scope, pixels) => dinoFeatures(config, scope, pixels),
     text: undefined,
     isBuffer: () => false,
+  };
+}
+
+function guieFamily(json: unknown, where: string): EncoderFamily {
+  const config = parseGuieConfig(json, where);
+  return {
+    name: 'guie',
+    embeddingDim: config.embeddingDim,
+    imageSide: config.vision.imageSide,
+    anySize: false,
+    preprocessing: guiePreprocessing(config.vision.imageSide),
+    imageFeatures: (scope, pixels) => guieFeatures(config, scope, pixels),
+    text: undefined,
+    isBuffer: isGuieTrainingHead,
   };
 }

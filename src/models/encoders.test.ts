@@ -102,7 +102,7 @@ describe('image encoder', () => {
   it('names the fields that tell families apart', () => {
     for (const config of [{}, null, 'clip', { hidden_size: 3 }]) {
       expect(() => encoderFamily(config, 'here')).toThrow(UnsupportedConfigError);
-      expect(() => encoderFamily(config, 'here')).toThrow('here, fields model_type, vision_cfg, arch');
+      expect(() => encoderFamily(config, 'here')).toThrow('here, fields model_type, vision_cfg, arch, guie');
     }
     expect(() => encoderFamily({ model_type: 'siglip' })).toThrow('field model_type');
   });

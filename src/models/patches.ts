@@ -24,6 +24,22 @@ export function patchEmbedding(
   return g.linear(patches, kernel, bias ? scope.get('bias', [width]) : undefined); // [B, N, D]
 }
 
+/**
+ * Patch embedding with patches that overlap: images [B, C, H, W] → [B, N, D], one patch every `stride` pixels, row by
+ * row. `weight` is [D, C, p, p].
+ */
+export function overlappingPatchEmbedding(
+  scope: ParameterScope,
+  images: Value,
+  patch: number,
+  stride: number,
+  width: number,
+): Value {
+  const weight = scope.get('weight', [width, images.shape[1], patch, patch]);
+  const grid = g.conv2d(images, weight, { stride }); // [B, D, rows, columns]
+  return g.transpose(g.reshape(grid, [images.shape[0], width, -1]), [0, 2, 1]);
+}
+
 /** Puts one learned token in front of each sequence: [B, N, D] → [B, 1 + N, D]. */
 export function prependToken(token: Value, patches: Value): Value {
   const [batch, , width] = patches.shape;

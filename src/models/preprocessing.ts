@@ -39,3 +39,8 @@ export function dinoPreprocessing(side: number): ImagePreprocessing {
     std: [0.229, 0.224, 0.225],
   };
 }
+
+/** As the winner of Google Universal Image Embedding takes pictures: bilinear straight to the square. */
+export function guiePreprocessing(side: number): ImagePreprocessing {
+  return { ...clipPreprocessing(side), shape: 'square', filter: 'bilinear' };
+}

@@ -6,4 +6,9 @@ export {
   parseOpenClipConfig,
   VIT_H_14,
 } from './config.ts';
-export { openClipImageFeatures, openClipLogits, openClipTextFeatures } from './model.ts';
+export {
+  openClipImageFeatures,
+  openClipLogits,
+  openClipTextFeatures,
+  openClipVisionTower,
+} from './model.ts';

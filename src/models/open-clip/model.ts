@@ -21,10 +21,21 @@ export function openClipImageFeatures(
   pixels: Value,
   probe?: Probe,
 ): Value {
-  const { vision, embeddingDim } = config;
-  const { width, patch } = vision;
+  const { width, patch } = config.vision;
   const tower = scope.at('visual');
   const patches = patchEmbedding(tower.at('conv1'), pixels, patch, width, { bias: false });
+  return openClipVisionTower(config, tower, patches, probe);
+}
+
+/** The image tower after its patch embedding: patches [B, N, D] → image features [B, E]. */
+export function openClipVisionTower(
+  config: Pick<OpenClipConfig, 'vision' | 'embeddingDim' | 'quickGelu'>,
+  tower: ParameterScope,
+  patches: Value,
+  probe?: Probe,
+): Value {
+  const { vision, embeddingDim } = config;
+  const { width } = vision;
   const tokens = prependToken(tower.get('class_embedding', [width]), patches); // [B, 1 + N, D]
   const positions = tower.get('positional_embedding', [tokens.shape[1], width]);
   const x = layerNorm(tower.at('ln_pre'), g.add(tokens, positions), NORM_EPSILON);
@@ -60,7 +71,7 @@ export function openClipLogits(scope: ParameterScope, imageFeatures: Value, text
 }
 
 function blocks(
-  { quickGelu }: OpenClipConfig,
+  { quickGelu }: Pick<OpenClipConfig, 'quickGelu'>,
   tower: OpenClipTowerConfig,
   scope: ParameterScope,
   tokens: Value,
