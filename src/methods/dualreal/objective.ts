@@ -6,21 +6,12 @@ import {
   type TransformerOptions,
 } from '../../models/cogvideox/transformer/index.ts';
 import { Parameters } from '../../nn/parameters.ts';
-import { GRADIENT_PREFIX } from '../../runtime/index.ts';
+import { type BatchShape, modelInputs, trainingProgram, velocityLoss } from '../objective.ts';
 import { type Injection, type InjectionRequest, injectDualReal } from './inject.ts';
 import { type ParameterGroup, parameterGroup } from './names.ts';
 import type { DualRealOptions } from './options.ts';
 
-/** Extents of one batch of a phase. */
-export interface BatchShape {
-  readonly batch: number;
-  readonly latentFrames: number;
-  readonly latentHeight: number;
-  readonly latentWidth: number;
-  readonly textTokens: number;
-  /** Whether the motion condition is given. */
-  readonly conditioned: boolean;
-}
+export type { BatchShape } from '../objective.ts';
 
 export type TraceOptions = Omit<TransformerOptions, 'hooks'> &
   Pick<InjectionRequest, 'dimensions' | 'shares' | 'form'> & {
@@ -47,7 +38,7 @@ export function traceDualReal(
   extra: TraceOptions = {},
 ): DualRealModel {
   const parameters = new Parameters((path) => !extra.frozen && parameterGroup(path) !== undefined);
-  const { batch, latentFrames, latentHeight, latentWidth, textTokens } = shape;
+  const { batch } = shape;
   const { dimensions, shares, form, ...transformerOptions } = extra;
   const injection = injectDualReal({
     options,
@@ -60,16 +51,10 @@ export function traceDualReal(
     ...(form && { form }),
     ...(extra.probe && { probe: extra.probe }),
   });
-  const output = cogVideoXTransformer(
-    config,
-    parameters.root,
-    {
-      latents: g.input('latents', [batch, latentFrames, config.latentChannels, latentHeight, latentWidth]),
-      text: g.input('text', [batch, textTokens, config.textDim]),
-      timestep: g.input('timestep', [batch]),
-    },
-    { ...transformerOptions, hooks: injection.hooks },
-  );
+  const output = cogVideoXTransformer(config, parameters.root, modelInputs(config, shape), {
+    ...transformerOptions,
+    hooks: injection.hooks,
+  });
   return { parameters, injection, output };
 }
 
@@ -88,19 +73,9 @@ export function dualRealObjective(
   extra: TraceOptions = {},
 ): g.Program {
   const { parameters, injection, output } = traceDualReal(config, options, shape, extra);
-  const loss = g.mean(g.square(g.sub(output, g.input('target', output.shape))));
-  const learned = [...parameters.declared].filter(([path]) => {
+  const losses = { loss: velocityLoss(output), extras: { identityWeights: injection.identityWeights() } };
+  return trainingProgram(`dualreal-${learning.join('-')}`, losses, parameters, (path) => {
     const group = parameterGroup(path);
     return group !== undefined && learning.includes(group);
   });
-  const gradients = g.gradients(
-    loss,
-    learned.map(([, { value }]) => value),
-  );
-  const outputs: Record<string, Value> = { loss, identityWeights: injection.identityWeights() };
-  for (const [i, [path]] of learned.entries()) {
-    const gradient = gradients[i];
-    if (gradient) outputs[GRADIENT_PREFIX + path] = gradient;
-  }
-  return g.program(`dualreal-${learning.join('-')}`, outputs);
 }

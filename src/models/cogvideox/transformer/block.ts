@@ -99,6 +99,7 @@ function selfAttention(scope: ParameterScope, x: Value, site: BlockSite, context
   const q = normalizeHeads('norm_q', project('to_q', x, attentionBias));
   const k = normalizeHeads('norm_k', project('to_k', x, attentionBias));
   const v = splitHeads(project('to_v', x, attentionBias), heads);
+  hooks.onAttention?.(site, q, k);
   return project('to_out.0', mergeHeads(g.attention(q, k, v)), true);
 }
 

@@ -20,6 +20,8 @@ export interface TransformerHooks {
   afterFeedForward?(site: BlockSite, output: Value, normalized: Value): Value;
   /** The block's output, and its input. */
   afterBlock?(site: BlockSite, output: Value, input: Value): Value;
+  /** Queries and keys [B, H, S + N, d] as attention compares them: normalised and rotated. */
+  onAttention?(site: BlockSite, q: Value, k: Value): void;
   /** Result of a linear layer of attention (`attn1.to_q`, …, `attn1.to_out.0`), and its input. */
   afterProjection?(path: string, output: Value, operand: Value): Value;
 }
