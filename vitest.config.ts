@@ -10,6 +10,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.{ts,mjs}'], 30_000),
+      project('conformance', ['test/conformance/**/*.test.ts'], 120_000),
       project('parity', ['test/parity/**/*.test.ts'], 120_000),
       project('journeys', ['test/journeys/**/*.test.ts'], 300_000),
     ],
