@@ -1,6 +1,6 @@
 import type { Shape } from '../../tensor/shape.ts';
 import type { OnnxEmitter } from '../onnx-emitter.ts';
-import type { Channels, ConvolutionForm, NamedWeight, Window } from './convolution-form.ts';
+import type { Channels, ConvolutionForm, Direction, NamedWeight, Window } from './convolution-form.ts';
 import { Nodes } from './convolution-form.ts';
 
 /** onnxruntime's own domain for its blocked layout, [B, C/block, H, W, block] ("NCHWc"). */
@@ -46,7 +46,7 @@ export function blockedForm(
     leave: (image, name) => {
       emitter.node('ReorderOutput', [image], [name], { channels: to }, BLOCKED_DOMAIN);
     },
-    weights: (weight, direction) => blockedWeights(nodes, weight, direction, block),
+    weights: (weight, direction) => blockedWeights(emitter, weight, direction, block),
     convolve: (image, weight, { bias, sum }) => {
       const operands = [image, weight];
       if (bias !== undefined) operands.push(nodes.pad(bias, [0], [width - to]));
@@ -57,31 +57,52 @@ export function blockedForm(
   };
 }
 
-/** [out, in, taps, kh, kw] → per tap [out/b, in/b, kh, kw, b in, b out], or [out/b, in, kh, kw, b] for few inputs. */
+/**
+ * [out, in, taps, kh, kw] → per tap [out/b, in/b, kh·kw, b in, b out], or [out/b, in, kh·kw, b out] for few
+ * inputs, as an array of shape [out, in, kh, kw]. The reordering of images moves the outputs inside; a
+ * transposition that did everything would take four times as long, at every step of a training.
+ */
 function blockedWeights(
-  nodes: Nodes,
+  emitter: OnnxEmitter,
   { name, shape: [out, inner, taps, kh, kw] }: NamedWeight,
-  direction: 'forward' | 'adjoint',
+  direction: Direction,
   block: number,
 ): readonly string[] {
-  const [from, to] = direction === 'forward' ? [inner, out] : [out, inner];
-  const fromBlocks = from < block ? undefined : from / block;
-  const toBlocks = roundUp(to, block) / block;
+  const nodes = new Nodes(emitter);
   const area = kh * kw;
-  const extra = toBlocks * block - to;
-  const split = (blocks: number | undefined) => (blocks === undefined ? [from] : [blocks, block]);
-  let all: string;
-  if (direction === 'forward') {
-    const padded = nodes.pad(name, [0, 0, 0, 0, 0], [extra, 0, 0, 0, 0]);
-    const apart = nodes.reshape(padded, [...split(toBlocks), ...split(fromBlocks), taps, area]);
-    all = nodes.transpose(apart, fromBlocks === undefined ? [3, 0, 2, 4, 1] : [4, 0, 2, 5, 3, 1]);
-  } else {
-    const padded = nodes.pad(name, [0, 0, 0, 0, 0], [0, extra, 0, 0, 0]);
-    const apart = nodes.reshape(padded, [...split(fromBlocks), ...split(toBlocks), taps, area]);
-    const turned = nodes.transpose(apart, fromBlocks === undefined ? [3, 1, 0, 4, 2] : [4, 2, 0, 5, 1, 3]);
-    all = nodes.reverse(turned, 3); // [taps, to/b, from/b, kh·kw reversed, b, b]
-  }
-  return Array.from({ length: taps }, (_, tap) =>
-    nodes.reshape(taps === 1 ? all : nodes.slice(all, 0, tap, tap + 1), [toBlocks * block, from, kh, kw]),
+  const [from, to] = direction === 'forward' ? [inner, out] : [out, inner];
+  const width = roundUp(to, block);
+  const fromBlocks = from < block ? undefined : from / block;
+  const extra = width - to;
+  const padded = nodes.pad(
+    name,
+    [0, 0, 0, 0, 0],
+    direction === 'forward' ? [extra, 0, 0, 0, 0] : [0, extra, 0, 0, 0],
   );
+  /** Rows of `length` elements, one per output → [out/b, length, b out]. */
+  const outputsInside = (rows: string, length: number) =>
+    enterBlocks(emitter, nodes.reshape(rows, [1, width, length, 1]), width, block);
+  const whole = (tap: string) => nodes.reshape(tap, [width, from, kh, kw]);
+  const perTap = (all: string, axis: number) =>
+    Array.from({ length: taps }, (_, tap) => whole(taps === 1 ? all : nodes.slice(all, axis, tap, tap + 1)));
+
+  if (direction === 'forward') {
+    const rows =
+      fromBlocks === undefined
+        ? padded
+        : nodes.transpose(nodes.reshape(padded, [width, fromBlocks, block, taps * area]), [0, 1, 3, 2]);
+    const inside = outputsInside(rows, from * taps * area);
+    return perTap(nodes.reshape(inside, [width / block, fromBlocks ?? from, taps, -1]), 2);
+  }
+  if (fromBlocks === undefined) {
+    const rows = nodes.transpose(nodes.reshape(padded, [from, width, taps * area]), [1, 0, 2]);
+    const inside = outputsInside(rows, from * taps * area);
+    const apart = nodes.reshape(inside, [width / block, from, taps, area, block]);
+    return perTap(nodes.reverse(apart, 3), 2);
+  }
+  const rows = nodes.transpose(nodes.reshape(padded, [from, width * taps * area]), [1, 0]);
+  const inside = outputsInside(rows, taps * area * from);
+  const apart = nodes.reshape(inside, [width / block, taps, area, fromBlocks, block * block]);
+  const turned = nodes.transpose(apart, [1, 0, 3, 2, 4]); // [taps, out/b, in/b, kh·kw, b·b]
+  return perTap(nodes.reverse(turned, 3), 0);
 }
