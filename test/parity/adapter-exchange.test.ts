@@ -20,6 +20,7 @@ import { REFERENCE_FILE } from '../../src/workflows/prepare.ts';
 import { runWorkflow, type WorkflowEvent } from '../../src/workflows/workflow.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
+import { releaseRotaryBase } from './release-rotary.ts';
 
 let folder: string;
 let out: string;
@@ -168,7 +169,7 @@ describeGolden('dualreal-transformer', async (golden) => {
         textTokens: text.shape[1],
         conditioned: shape.conditionDim > 0,
       },
-      { rotaryBase: { rows: 30, columns: 45 }, frozen: true, form: shape.form },
+      { rotaryBase: releaseRotaryBase(config.patch), frozen: true, form: shape.form },
     );
     const values = new Map([...weights].filter(([name]) => !parameterGroup(name)));
     for (const [name, tensor] of tensors) values.set(name, asFloats(tensor));

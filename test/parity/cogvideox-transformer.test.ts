@@ -3,6 +3,7 @@ import { input, type Value } from '../../src/graph/index.ts';
 import {
   cogVideoXTransformer,
   cropRegion,
+  nominalBaseGrid,
   parseTransformerConfig,
   rotaryTables,
   sincosTable,
@@ -64,7 +65,7 @@ for (const style of ['cogvideox-transformer-rope', 'cogvideox-transformer-sincos
         {
           cos: `${prefix}in.rotary_cos`,
           sin: `${prefix}in.rotary_sin`,
-          base: { rows: config.sampleHeight / config.patch, columns: config.sampleWidth / config.patch },
+          base: nominalBaseGrid(config),
         },
         { cos: 'rope_base30x45.cos', sin: 'rope_base30x45.sin', base: { rows: 30, columns: 45 } },
       ];

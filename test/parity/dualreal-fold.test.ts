@@ -14,9 +14,7 @@ import { requireWeights } from '../../src/runtime/index.ts';
 import { floats, type HostTensor, maxAbsDifference } from '../../src/tensor/host-tensor.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
-
-/** The release spreads rotary positions over this grid whatever the size. */
-const ROTARY_BASE = { rows: 30, columns: 45 };
+import { releaseRotaryBase } from './release-rotary.ts';
 
 describeGolden('dualreal-transformer', async (golden) => {
   const {
@@ -29,6 +27,7 @@ describeGolden('dualreal-transformer', async (golden) => {
     ...base
   } = golden.json<Record<string, unknown>>('config.json');
   const config = parseTransformerConfig(base, golden.path('config.json'));
+  const rotaryBase = releaseRotaryBase(config.patch);
   const weights = new Map([...(await golden.tensors('model.safetensors'))]);
   const frozen = new Map([...weights].filter(([name]) => !parameterGroup(name)));
   const adapters = new Map([...weights].filter(([name]) => parameterGroup(name)));
@@ -58,7 +57,7 @@ describeGolden('dualreal-transformer', async (golden) => {
       config,
       options,
       { batch, latentFrames, latentHeight, latentWidth, textTokens: text.shape[1], conditioned },
-      { rotaryBase: ROTARY_BASE, frozen: true, form },
+      { rotaryBase, frozen: true, form },
     );
     const values = new Map([...frozen, ...tensors]);
     requireWeights(form, parameters.declared, values);

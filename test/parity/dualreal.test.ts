@@ -21,9 +21,7 @@ import { createRuntime, GRADIENT_PREFIX, requireWeights, type Tensors } from '..
 import { asFloats, floats, type HostTensor } from '../../src/tensor/host-tensor.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, statedTolerance } from './golden.ts';
-
-/** The release's trainer and pipeline spread rotary positions over this grid whatever the size. */
-const RELEASE_ROTARY_BASE = { rows: 30, columns: 45 };
+import { releaseRotaryBase } from './release-rotary.ts';
 
 interface TrainFile {
   readonly set_motion_adapter: { readonly conditioning_dim: number };
@@ -55,6 +53,7 @@ describeGolden('dualreal-transformer', async (golden) => {
     ...base
   } = configJson as Record<string, unknown>;
   const config = parseTransformerConfig(base, golden.path('config.json'));
+  const rotaryBase = releaseRotaryBase(config.patch);
   const train = golden.json<TrainFile>('train.json');
   const weights = new Map([...(await golden.tensors('model.safetensors'))]);
   const options: DualRealOptions = {
@@ -90,7 +89,7 @@ describeGolden('dualreal-transformer', async (golden) => {
       };
       const probed = new Map<string, g.Value>();
       const { output, parameters } = traceDualReal(config, { ...options, groups }, shape, {
-        rotaryBase: RELEASE_ROTARY_BASE,
+        rotaryBase,
         probe: (label, value) => probed.set(label, value),
         ...(name === 'id_only' && { dimensions: ['identity'] }),
         ...(name === 'motion_only' && { dimensions: ['motion'] }),
@@ -154,7 +153,7 @@ describeGolden('dualreal-transformer', async (golden) => {
     it.each(phases)('%s: loss and every gradient, before the mask', async (phase) => {
       const { shape, feeds, noisy } = batchOf(phase);
       expectClose(noisy, trainIo.get(`${phase}.out.noisy_model_input`), { abs: 1e-5 }, 'noisy_model_input');
-      const { output } = traceDualReal(config, options, shape, { rotaryBase: RELEASE_ROTARY_BASE });
+      const { output } = traceDualReal(config, options, shape, { rotaryBase });
       const { target: _, ...forwardFeeds } = feeds;
       const forward = await evaluate(
         { output },
@@ -167,7 +166,7 @@ describeGolden('dualreal-transformer', async (golden) => {
       expectClose(predicted, trainIo.get(`${phase}.out.model_pred`), { abs: 1e-4 }, 'model_pred');
 
       const program = dualRealObjective(config, options, shape, everything, {
-        rotaryBase: RELEASE_ROTARY_BASE,
+        rotaryBase,
       });
       const names = gradientNames(program);
       const absent = new Set(train.phases[phase].no_grad_at_all);
@@ -282,7 +281,7 @@ describeGolden('dualreal-transformer', async (golden) => {
         const { shape, feeds } = batchOf(phase);
         const groups = learningGroups(phase);
         const program = dualRealObjective(config, options, shape, groups, {
-          rotaryBase: RELEASE_ROTARY_BASE,
+          rotaryBase,
         });
         const executable = await runtime.compile(program, { weights: frozen, trainer });
         const step = await executable.trainStep({

@@ -83,9 +83,10 @@ export function rotaryTables(
   return { cos: floats([tokens, pairs], cos), sin: floats([tokens, pairs], sin) };
 }
 
-/** The base grid a checkpoint was trained with: half its nominal latent size (patch 2). */
+/** The base grid a checkpoint was trained with: its nominal latent size in whole patches. */
 export function nominalBaseGrid(config: TransformerConfig): GridSize {
-  return { rows: config.sampleHeight / config.patch, columns: config.sampleWidth / config.patch };
+  const { sampleHeight, sampleWidth, patch } = config;
+  return { rows: Math.floor(sampleHeight / patch), columns: Math.floor(sampleWidth / patch) };
 }
 
 /**
