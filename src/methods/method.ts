@@ -1,8 +1,8 @@
 import type { LearningRateScheduleKind } from '../diffusion/index.ts';
 import type { Program } from '../graph/index.ts';
-import type { TransformerConfig, TransformerOptions } from '../models/cogvideox/transformer/index.ts';
+import type { TransformerConfig } from '../models/cogvideox/transformer/index.ts';
 import type { FloatTensor, HostTensor } from '../tensor/host-tensor.ts';
-import type { BatchShape, MethodParameter } from './objective.ts';
+import type { BatchShape, MethodParameter, TraceOptions } from './objective.ts';
 
 export type { BatchShape, MethodParameter } from './objective.ts';
 
@@ -76,8 +76,6 @@ export interface InitialSources {
   /** Text embedding [E] of the word for the subject's class. */
   readonly classWord?: () => Promise<FloatTensor>;
 }
-
-export type TraceOptions = Omit<TransformerOptions, 'hooks'>;
 
 export interface ObjectiveRequest {
   readonly config: TransformerConfig;

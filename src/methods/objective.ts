@@ -1,7 +1,13 @@
 import type { Value } from '../graph/index.ts';
 import * as g from '../graph/index.ts';
-import type { TransformerConfig, TransformerInputs } from '../models/cogvideox/transformer/index.ts';
-import type { Parameters } from '../nn/parameters.ts';
+import {
+  cogVideoXTransformer,
+  type TransformerConfig,
+  type TransformerHooks,
+  type TransformerInputs,
+  type TransformerOptions,
+} from '../models/cogvideox/transformer/index.ts';
+import { type ParameterScope, Parameters } from '../nn/parameters.ts';
 import { GRADIENT_PREFIX } from '../runtime/index.ts';
 import type { Shape } from '../tensor/shape.ts';
 
@@ -28,6 +34,38 @@ export function modelInputs(
     text: g.input('text', [batch, textTokens, config.textDim]),
     timestep: g.input('timestep', [batch]),
   };
+}
+
+export type TraceOptions = Omit<TransformerOptions, 'hooks'>;
+
+/** How a method changes the model: hooks, and the text embeddings it sees. */
+export interface Changes {
+  readonly hooks?: TransformerHooks;
+  readonly text?: Value;
+}
+
+export interface TracedModel {
+  readonly parameters: Parameters;
+  /** Predicted velocity [B, f, C, h, w]. */
+  readonly output: Value;
+}
+
+/**
+ * Traces the transformer as a method changes it. Parameters that `isTrainable` names become inputs, all
+ * others weights.
+ */
+export function traceModel(
+  config: TransformerConfig,
+  shape: BatchShape,
+  isTrainable: (path: string) => boolean,
+  change: (root: ParameterScope, inputs: TransformerInputs) => Changes,
+  trace: TraceOptions = {},
+): TracedModel {
+  const parameters = new Parameters(isTrainable);
+  const inputs = modelInputs(config, shape);
+  const { hooks = {}, text = inputs.text } = change(parameters.root, inputs);
+  const output = cogVideoXTransformer(config, parameters.root, { ...inputs, text }, { ...trace, hooks });
+  return { parameters, output };
 }
 
 /** v̂ − v, with the velocity v = √ᾱ·ε − √(1−ᾱ)·x₀ as input `target`: [B, f, C, h, w]. */

@@ -1,0 +1,12 @@
+export { injectLora, type LoraAdapter } from './inject.ts';
+export {
+  fuseLora,
+  type Lora,
+  type LoraModule,
+  layersOf,
+  loraOf,
+  loraTensors,
+  requireLoraFits,
+} from './lora.ts';
+export { loraMethod } from './method.ts';
+export { LORA_TARGETS, type LoraOptions, loraOptionsSchema } from './options.ts';
