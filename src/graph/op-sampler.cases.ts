@@ -54,6 +54,11 @@ export class Sampler {
     this.#prefix = `${op}${index}`;
   }
 
+  /** One of the options: the samples of an op walk through all of them in turn. */
+  variant<T>(options: readonly T[], every = 1): T {
+    return options[Math.floor(this.index / every) % options.length];
+  }
+
   extent(most = 5): number {
     return 1 + this.random.integer(most);
   }

@@ -12,7 +12,7 @@ export const cases: OpCases = {
     const q = sampler.floats([batch, heads, tokens, width]);
     const k = sampler.floats([batch, heads, keys, width]);
     const v = sampler.floats([batch, heads, keys, valueWidth]);
-    const biasShape = sampler.random.pick([
+    const biasShape = sampler.variant([
       undefined,
       [batch, heads, tokens, keys],
       [1, heads, tokens, keys],
@@ -20,7 +20,7 @@ export const cases: OpCases = {
       [1, 1, tokens, keys],
     ]);
     const bias = biasShape && sampler.floats(biasShape);
-    const scale = sampler.random.pick([undefined, 1, 0.3]);
+    const scale = sampler.variant([undefined, 1, 0.3]);
     const factor = scale ?? 1 / Math.sqrt(width);
     const scores = product(q, swapLast(k, true));
     const weights = softmaxReference(

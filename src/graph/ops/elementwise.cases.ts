@@ -46,7 +46,14 @@ const positive: FloatsOptions = { low: 0.4, high: 3 };
 export const cases: OpCases = {
   add: binary(g.add, (a, b) => a + b),
   sub: binary(g.sub, (a, b) => a - b),
-  mul: binary(g.mul, (a, b) => a * b),
+  mul: (sampler) => {
+    if (sampler.index !== 2) return binary(g.mul, (a, b) => a * b)(sampler);
+    const x = sampler.floats(sampler.shape(3));
+    return oneOutput(
+      g.mul(x.value, x.value),
+      elementwise((value) => value * value, x),
+    );
+  },
   div: binary(g.div, (a, b) => a / b, { kinks: [0], margin: 0.5 }),
   maximum: ordered(g.maximum, Math.max),
   minimum: ordered(g.minimum, Math.min),

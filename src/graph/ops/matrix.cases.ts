@@ -28,9 +28,9 @@ export const cases: OpCases = {
     const [transposeA, transposeB] = [(sampler.index & 1) === 1, (sampler.index & 2) === 2];
     const a = sampler.floats(transposeA ? [inner, rows] : [rows, inner]);
     const b = sampler.floats(transposeB ? [columns, inner] : [inner, columns]);
-    const c = sampler.random.pick([undefined, [], [columns], [1, columns], [rows, 1], [rows, columns]]);
+    const c = sampler.variant([[rows, columns], [columns], undefined, [], [1, columns], [rows, 1]]);
     const addend = c && sampler.floats(c);
-    const addendScale = sampler.random.pick([1, 0.2]);
+    const addendScale = sampler.variant([0.2, 1]);
     const plain = product(swapLast(a, transposeA), swapLast(b, transposeB));
     const expected = build(
       plain.shape,
@@ -42,7 +42,7 @@ export const cases: OpCases = {
   matmul: (sampler) => {
     const [rows, inner, columns] = sampler.shape(3, 6);
     const [transposeA, transposeB] = [(sampler.index & 1) === 1, (sampler.index & 2) === 2];
-    const alpha = sampler.random.pick([1, 0.3]);
+    const alpha = sampler.variant([0.3, 1], 3);
     const [leadingA, leadingB] = sampler.broadcastShapes(2, 3).map((shape) => shape.slice(-2));
     const a = sampler.floats([...leadingA, ...(transposeA ? [inner, rows] : [rows, inner])]);
     const b = sampler.floats([...leadingB, ...(transposeB ? [columns, inner] : [inner, columns])]);

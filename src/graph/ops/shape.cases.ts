@@ -8,7 +8,7 @@ export const cases: OpCases = {
   reshape: (sampler) => {
     const x = sampler.floats(sampler.shape(3));
     const [a, b, c] = x.shape;
-    const shape = sampler.random.pick([[-1], [a * b, c], [a, 1, -1], [c, b, a, 1]]);
+    const shape = sampler.variant([[-1], [a * b, c], [a, 1, -1], [c, b, a, 1]]);
     const value = g.reshape(x.value, shape);
     return oneOutput(value, { shape: value.shape, data: x.data });
   },
