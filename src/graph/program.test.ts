@@ -54,11 +54,10 @@ describe('a printed program', () => {
         %27: f32[2, 4] = add(%19, %26)
         %28: f32[2, 4] = mul(%12, %27)
         %29: f32[4, 3] = gemm(%28, x) {transposeA=true transposeB=false}
-        %30: f32[1, 4] = sum(%28) {axes=[0] keepDims=true}
-        %31: f32[4] = reshape(%30) {shape=[4]}
+        %30: f32[4] = sum(%28) {axes=[0] keepDims=false}
         output loss = %4
         output gradient:first.weight = %29
-        output gradient:first.bias = %31
+        output gradient:first.bias = %30
       "
     `);
   });

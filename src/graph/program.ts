@@ -98,14 +98,23 @@ export function printProgram(traced: Program): string {
 }
 
 /**
- * The nodes with those that nobody consumes last, in reverse order of tracing. onnxruntime runs a depth-first
- * order that starts from the last such node; of the gradients that is the first one traced, so each is
- * finished, and what it needs is freed, as soon as it can be (docs/performance.md).
+ * The order in which nodes are written, which decides the order in which onnxruntime runs them, and with it
+ * how long each result is kept. It goes depth-first backwards, from the last node that nobody consumes and
+ * at each node into the operand written last. So nodes are written by depth (longest path from a leaf): of a
+ * gradient and a factor that depends on forward values alone, the gradient comes first, and the factor is
+ * not computed long before its use. Nodes that nobody consumes come last, in reverse order of tracing: each
+ * gradient is finished, and what it needs is freed, as soon as it can be (docs/performance.md).
  */
 export function executionOrder(traced: Program): readonly Node[] {
   const consumed = new Set<Node>();
-  for (const node of traced.nodes) for (const operand of node.inputs) consumed.add(operand.node);
+  const depths = new Map<Node, number>();
+  for (const node of traced.nodes) {
+    for (const operand of node.inputs) consumed.add(operand.node);
+    const below = node.inputs.map((operand) => depths.get(operand.node) ?? 0);
+    depths.set(node, 1 + Math.max(0, ...below));
+  }
   const inner = traced.nodes.filter((node) => consumed.has(node) || isLeaf(node));
   const ends = traced.nodes.filter((node) => !consumed.has(node) && !isLeaf(node));
+  inner.sort((a, b) => depths.get(a)! - depths.get(b)! || a.id - b.id);
   return [...inner, ...ends.reverse()];
 }

@@ -108,5 +108,5 @@ export function sumTo(gradient: Value, shape: Shape): Value {
   const axes = gradient.shape
     .map((_, axis) => axis)
     .filter((axis) => axis < extra || (shape[axis - extra] === 1 && gradient.shape[axis] !== 1));
-  return reshape(sum(gradient, axes, true), shape);
+  return reshape(sum(gradient, axes, extra === 0), shape);
 }
