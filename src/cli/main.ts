@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { CancelledError, DualrealError } from '../tensor/errors.ts';
+import { CancelledError } from '../tensor/errors.ts';
 import { packageVersions } from '../workflows/package-versions.ts';
 import { addBaseCommand } from './commands/base.ts';
 import { addDemoCommand } from './commands/demo.ts';
@@ -8,6 +8,7 @@ import { addExchangeCommands } from './commands/exchange.ts';
 import { addGenerateCommand } from './commands/generate.ts';
 import { addToyboxCommands } from './commands/toybox.ts';
 import { addTrainCommand } from './commands/train.ts';
+import { describeError } from './describe-error.ts';
 
 const EXIT_CANCELLED = 130;
 
@@ -18,7 +19,7 @@ export function createProgram(): Command {
     )
     .version(packageVersions().dualreal)
     .option('--verbose', 'show the whole error, with its stack')
-    .showHelpAfterError();
+    .showHelpAfterError('(see --help)');
   addDoctorCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);
@@ -37,10 +38,8 @@ async function main(): Promise<void> {
   } catch (error) {
     if (error instanceof CancelledError) process.exitCode = EXIT_CANCELLED;
     else {
-      const known = error instanceof DualrealError && !program.opts<{ verbose?: boolean }>().verbose;
-      process.stderr.write(
-        `\nerror: ${known ? error.message : error instanceof Error ? error.stack : error}\n`,
-      );
+      const { verbose = false } = program.opts<{ verbose?: boolean }>();
+      process.stderr.write(`\nerror: ${describeError(error, verbose)}\n`);
       process.exitCode = 1;
     }
   }

@@ -9,7 +9,7 @@ import { createTextEncoder } from '../models/text-encoder.ts';
 import { loadTokenizer } from '../models/tokenizer/index.ts';
 import type { Runtime } from '../runtime/index.ts';
 import type { ComponentFolder } from '../store/pipeline-folder.ts';
-import { openWeights, type WeightFiles } from '../store/weights.ts';
+import type { WeightFiles } from '../store/weights.ts';
 import { DualrealError } from '../tensor/errors.ts';
 import { reshaped } from '../tensor/host-tensor.ts';
 import type { EncoderSource, ImageEncoder, TextEncoder, VideoEncoder } from './encoders.ts';
@@ -19,6 +19,7 @@ export interface ImageEncoderFolder {
   readonly folder: string;
   readonly configPath: string;
   readonly config: unknown;
+  readonly weights: WeightFiles;
   readonly dim: number;
 }
 
@@ -28,6 +29,7 @@ const IMAGE_CONFIGS = ['open_clip_config.json', 'config.json'];
 export async function findImageEncoder(
   base: string,
   asked: string | undefined,
+  openPart: (folder: string) => Promise<WeightFiles>,
 ): Promise<ImageEncoderFolder | undefined> {
   const folder = asked ?? join(base, 'image_encoder');
   if (!asked && !existsSync(folder)) return undefined;
@@ -41,11 +43,13 @@ export async function findImageEncoder(
   }
   const configPath = join(folder, name);
   const config: unknown = JSON.parse(await readFile(configPath, 'utf8'));
-  return { folder, configPath, config, dim: encoderFamily(config, configPath).embeddingDim };
+  const dim = encoderFamily(config, configPath).embeddingDim;
+  return { folder, configPath, config, dim, weights: await openPart(folder) };
 }
 
 export interface EncoderParts {
   readonly text: ComponentFolder;
+  readonly textWeights: WeightFiles;
   readonly tokenizerFolder: string;
   readonly textTokens: number;
   readonly image: ImageEncoderFolder | undefined;
@@ -55,8 +59,6 @@ export interface EncoderParts {
 
 /** A base's encoders, each loaded when first used, all released together. */
 export async function openEncoders(runtime: Runtime, parts: EncoderParts): Promise<EncoderSource> {
-  const textWeights = await openWeights(parts.text.folder);
-  const imageWeights = parts.image && (await openWeights(parts.image.folder));
   const opened: { release(): Promise<void> }[] = [];
   const once = <T extends { release(): Promise<void> }>(open: () => Promise<T>): (() => Promise<T>) => {
     let pending: Promise<T> | undefined;
@@ -70,12 +72,12 @@ export async function openEncoders(runtime: Runtime, parts: EncoderParts): Promi
   };
   return {
     fingerprints: {
-      text: await fingerprint(textWeights, parts.text.config, parts.textTokens),
-      image: imageWeights ? await fingerprint(imageWeights, parts.image!.config) : 'none',
+      text: await fingerprint(parts.textWeights, parts.text.config, parts.textTokens),
+      image: parts.image ? await fingerprint(parts.image.weights, parts.image.config) : 'none',
       video: await fingerprint(parts.vaeWeights, parts.vae),
     },
-    text: once(() => openText(runtime, parts, textWeights)),
-    image: once(() => openImage(runtime, parts.image, imageWeights)),
+    text: once(() => openText(runtime, parts)),
+    image: once(() => openImage(runtime, parts.image)),
     video: once(async () => openVideo(runtime, parts)),
     release: async () => {
       for (const encoder of opened.splice(0)) await encoder.release();
@@ -104,12 +106,11 @@ type Releasable<T> = T & { release(): Promise<void> };
 
 async function openText(
   runtime: Runtime,
-  { text, tokenizerFolder, textTokens }: EncoderParts,
-  weights: WeightFiles,
+  { text, textWeights, tokenizerFolder, textTokens }: EncoderParts,
 ): Promise<Releasable<TextEncoder>> {
   const encoder = createTextEncoder(runtime, {
     config: text.config,
-    weights: weights.entries,
+    weights: textWeights.entries,
     tokenizer: await loadTokenizer(tokenizerFolder),
     tokens: textTokens,
     where: text.folder,
@@ -130,19 +131,11 @@ async function openText(
 async function openImage(
   runtime: Runtime,
   folder: ImageEncoderFolder | undefined,
-  weights: WeightFiles | undefined,
 ): Promise<Releasable<ImageEncoder>> {
-  if (!folder || !weights) {
-    throw new DualrealError({
-      where: 'image encoder',
-      expected: 'one: the motion adapters are conditioned on an image embedding',
-      got: 'none in the base folder',
-      hint: 'give one with --image-encoder (the release uses open_clip ViT-H/14, laion2b_s32b_b79k)',
-    });
-  }
+  if (!folder) throw noImageEncoder();
   const encoder = createImageEncoder(runtime, {
     config: folder.config,
-    weights: weights.entries,
+    weights: folder.weights.entries,
     where: folder.configPath,
   });
   return {
@@ -152,4 +145,14 @@ async function openImage(
     encode: (pixels) => encoder.encode(pixels),
     release: () => encoder.release(),
   };
+}
+
+/** No image encoder where the condition of the motion adapters needs one. */
+export function noImageEncoder(): DualrealError {
+  return new DualrealError({
+    where: 'image encoder',
+    expected: 'one: the motion adapters are conditioned on an image embedding',
+    got: 'none in the base folder',
+    hint: 'give one with --image-encoder (the release uses open_clip ViT-H/14, laion2b_s32b_b79k)',
+  });
 }

@@ -1,26 +1,24 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { type NoiseSchedule, parseNoiseSchedule, type SamplerKind } from '../diffusion/index.ts';
-import { input } from '../graph/index.ts';
-import {
-  cogVideoXTransformer,
-  parseTransformerConfig,
-  type TransformerConfig,
-} from '../models/cogvideox/transformer/index.ts';
+import { parseTransformerConfig, type TransformerConfig } from '../models/cogvideox/transformer/index.ts';
 import { parseVaeConfig } from '../models/cogvideox/vae/index.ts';
-import { Parameters } from '../nn/parameters.ts';
-import { type Runtime, requireWeights } from '../runtime/index.ts';
+import type { Runtime } from '../runtime/index.ts';
+import type { FeatureCache } from '../store/feature-cache.ts';
 import { openPipelineFolder } from '../store/pipeline-folder.ts';
 import { openWeights, type WeightFiles } from '../store/weights.ts';
 import { DTYPE_SIZE_BYTES } from '../tensor/dtype.ts';
 import { sizeOf } from '../tensor/shape.ts';
-import { findImageEncoder, openEncoders } from './base-encoders.ts';
+import { findImageEncoder, type ImageEncoderFolder, openEncoders } from './base-encoders.ts';
+import { requireBaseFits } from './base-weights.ts';
 import type { EncoderSource } from './encoders.ts';
 import { LatentDecoder } from './latent-decoder.ts';
-import type { SampleShape } from './prepare.ts';
+import type { SizeRule } from './sample-size.ts';
+import { withRememberedHash } from './weights-hash.ts';
 
 /** A base model: everything about it that is known without loading weights. */
 export interface Base {
@@ -41,14 +39,19 @@ export interface Base {
   };
   /** Width of the image embeddings its encoder gives; CogVideoX's own where there is none yet. */
   readonly imageDim: number;
+  readonly image: ImageEncoderFolder | undefined;
+  /** Which sizes of video it takes. */
+  readonly sizeRule: SizeRule;
   /** 'mapped' where the weights as f32 would not fit beside everything else. */
   readonly residence: 'fold' | 'mapped';
   /** What a user should know, e.g. that the weights are random. */
   readonly notice: string | undefined;
+  /** SHA-256 over the weights of transformer, VAE and text encoder. */
+  hash(): Promise<string>;
   openEncoders(runtime: Runtime): Promise<EncoderSource>;
   openDecoder(runtime: Runtime): LatentDecoder;
   /** Latent extents of a sample. */
-  latentSize(sample: SampleShape): {
+  latentSize(size: { readonly width: number; readonly height: number; readonly frames: number }): {
     readonly latentFrames: number;
     readonly latentHeight: number;
     readonly latentWidth: number;
@@ -58,6 +61,8 @@ export interface Base {
 export interface OpenBaseOptions {
   /** Folder of the image encoder, where the base has none or another is wanted. */
   readonly imageEncoder?: string | undefined;
+  /** Where hashes of weights are remembered. */
+  readonly cache?: FeatureCache | undefined;
 }
 
 /** File that tells about a base made by this project. */
@@ -74,28 +79,35 @@ const RELEASE_FPS = 8;
  * Opens a base folder in the diffusers layout. Configurations are parsed, weights are checked by name and
  * shape against the models they belong to; every mismatch is listed.
  */
-export async function openBase(path: string, { imageEncoder }: OpenBaseOptions = {}): Promise<Base> {
-  const { folder, components } = await openPipelineFolder(path);
+export async function openBase(path: string, { imageEncoder, cache }: OpenBaseOptions = {}): Promise<Base> {
+  const pipeline = await openPipelineFolder(path);
+  const { folder, components } = pipeline;
   const transformer = parseTransformerConfig(
     components.transformer.config,
     join(components.transformer.folder, 'config.json'),
   );
   const vae = parseVaeConfig(components.vae.config, join(components.vae.folder, 'config.json'));
-  const [transformerWeights, vaeWeights] = await Promise.all([
-    openWeights(components.transformer.folder),
-    openWeights(components.vae.folder),
+  const openPart = async (part: string): Promise<WeightFiles> => {
+    const weights = await openWeights(part);
+    return cache ? withRememberedHash(weights, cache) : weights;
+  };
+  const [transformerWeights, vaeWeights, textWeights] = await Promise.all([
+    openPart(components.transformer.folder),
+    openPart(components.vae.folder),
+    openPart(components.text_encoder.folder),
   ]);
-  requireWeights(
-    components.transformer.folder,
-    transformerParameters(transformer),
-    transformerWeights.entries,
-  );
+  requireBaseFits({
+    pipeline,
+    transformer,
+    vae,
+    weights: { transformer: transformerWeights, vae: vaeWeights, text_encoder: textWeights },
+  });
   const schedule = parseNoiseSchedule(
     components.scheduler.config,
     join(components.scheduler.folder, 'scheduler_config.json'),
   );
   const card = await readCard(folder);
-  const image = await findImageEncoder(folder, imageEncoder);
+  const image = await findImageEncoder(folder, imageEncoder, openPart);
   const spatial = vae.spatialCompression;
   return {
     name: card.name ?? basename(folder),
@@ -112,11 +124,22 @@ export async function openBase(path: string, { imageEncoder }: OpenBaseOptions =
       fps: card.fps ?? RELEASE_FPS,
     },
     imageDim: image?.dim ?? RELEASE_IMAGE_DIM,
+    image,
+    sizeRule: {
+      pixelsPerToken: spatial * transformer.patch,
+      temporalRatio: transformer.temporalCompression,
+    },
     residence: residenceOf(transformerWeights),
     notice: card.notice,
+    hash: async () => {
+      const parts = [transformerWeights, vaeWeights, textWeights];
+      const hashes = await Promise.all(parts.map((weights) => weights.hash()));
+      return createHash('sha256').update(hashes.join()).digest('hex');
+    },
     openEncoders: (runtime) =>
       openEncoders(runtime, {
         text: components.text_encoder,
+        textWeights,
         tokenizerFolder: components.tokenizer.folder,
         textTokens: transformer.textTokens,
         image,
@@ -124,23 +147,12 @@ export async function openBase(path: string, { imageEncoder }: OpenBaseOptions =
         vaeWeights,
       }),
     openDecoder: (runtime) => new LatentDecoder(runtime, vae, vaeWeights.entries),
-    latentSize: ({ size, frames }) => ({
+    latentSize: ({ width, height, frames }) => ({
       latentFrames: (frames - 1) / transformer.temporalCompression + 1,
-      latentHeight: size.height / spatial,
-      latentWidth: size.width / spatial,
+      latentHeight: height / spatial,
+      latentWidth: width / spatial,
     }),
   };
-}
-
-/** The base model's own parameters, without adapters. */
-function transformerParameters(config: TransformerConfig): Parameters['declared'] {
-  const parameters = new Parameters();
-  cogVideoXTransformer(config, parameters.root, {
-    latents: input('latents', [1, 1, config.latentChannels, config.patch, config.patch]),
-    text: input('text', [1, 1, config.textDim]),
-    timestep: input('timestep', [1]),
-  });
-  return parameters.declared;
 }
 
 async function readCard(folder: string): Promise<BaseCard> {

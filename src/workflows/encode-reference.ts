@@ -5,10 +5,11 @@ import { DualrealError } from '../tensor/errors.ts';
 import type { FloatTensor } from '../tensor/host-tensor.ts';
 import { openBase } from './base.ts';
 import { encodeReferenceFile } from './prepare.ts';
+import { trainedImageEncoder } from './train-request.ts';
 import type { WorkflowContext } from './workflow.ts';
 
 export interface ReferenceEncoderSource {
-  /** Run folder or adapter file; a run names its base. */
+  /** Run folder or adapter file; a run names its base and image encoder. */
   readonly adapter: string;
   readonly base: string | undefined;
   readonly imageEncoder: string | undefined;
@@ -20,8 +21,8 @@ export async function encodeReferenceImage(
   { adapter, base, imageEncoder }: ReferenceEncoderSource,
   context: WorkflowContext,
 ): Promise<FloatTensor> {
-  const isRun = (await stat(adapter)).isDirectory();
-  const folder = base ?? (isRun ? (await readRun(adapter)).request.base : undefined);
+  const run = (await stat(adapter)).isDirectory() ? (await readRun(adapter)).request : undefined;
+  const folder = base ?? run?.base;
   if (typeof folder !== 'string') {
     throw new DualrealError({
       where: adapter,
@@ -30,11 +31,12 @@ export async function encodeReferenceImage(
       hint: 'give its folder with --base',
     });
   }
-  const opened = await openBase(folder, { imageEncoder });
+  const cache = new FeatureCache(context.cacheFolder);
+  const opened = await openBase(folder, { imageEncoder: imageEncoder ?? trainedImageEncoder(run), cache });
   const runtime = context.openRuntime({ device: 'cpu' });
   const encoders = await opened.openEncoders(runtime);
   try {
-    return await encodeReferenceFile(image, encoders, new FeatureCache(context.cacheFolder), () => {});
+    return await encodeReferenceFile(image, encoders, cache, () => {});
   } finally {
     await encoders.release();
     await runtime.close();

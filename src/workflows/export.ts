@@ -26,7 +26,7 @@ import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { asFloats, type HostTensor } from '../tensor/host-tensor.ts';
 import { recipeForFile } from './import.ts';
 import { REFERENCE_FILE } from './prepare.ts';
-import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
+import { shellWord, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 /** What `export` is asked for. */
 export const exportRequestSchema = z.strictObject({
@@ -132,7 +132,7 @@ async function locate({ adapter, reference }: ExportRequest): Promise<{ path: st
       where: run.path,
       expected: 'a finished run with adapter.safetensors',
       got: 'none yet',
-      hint: `go on training with: dualreal train --resume ${run.path}`,
+      hint: `go on training with: dualreal train --resume ${shellWord(run.path)}`,
     });
   }
   const kept = join(run.path, REFERENCE_FILE);

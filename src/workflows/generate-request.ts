@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { GUIDANCE_SCHEDULES, SAMPLER_KINDS } from '../diffusion/index.ts';
 
@@ -37,3 +38,16 @@ export const generateRequestSchema = z.strictObject({
 
 export type GenerateRequest = z.infer<typeof generateRequestSchema>;
 export type GenerateRequestInput = z.input<typeof generateRequestSchema>;
+
+/** The request with absolute paths, so that its record tells the same from any folder. */
+export function withAbsolutePaths(request: GenerateRequest): GenerateRequest {
+  const { adapter, base, reference, imageEncoder, out } = request;
+  return {
+    ...request,
+    ...(adapter !== undefined && { adapter: resolve(adapter) }),
+    ...(base !== undefined && { base: resolve(base) }),
+    ...(reference !== undefined && { reference: resolve(reference) }),
+    ...(imageEncoder !== undefined && { imageEncoder: resolve(imageEncoder) }),
+    ...(out !== undefined && { out: resolve(out) }),
+  };
+}

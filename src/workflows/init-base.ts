@@ -1,5 +1,5 @@
-import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { input } from '../graph/index.ts';
 import {
@@ -48,8 +48,11 @@ export type InitBaseRequest = z.infer<typeof initBaseRequestSchema>;
  * It trains and samples like a real one, but what it shows is noise; its card says so.
  */
 export async function* initBase(request: InitBaseRequest): AsyncGenerator<WorkflowEvent, string> {
-  const { out, seed } = request;
-  const names = await readdir(out).catch(() => []);
+  const { out } = request;
+  const names = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    ignoreMissing(error);
+    return [];
+  });
   if (names.length > 0) {
     throw new DualrealError({
       where: out,
@@ -57,9 +60,25 @@ export async function* initBase(request: InitBaseRequest): AsyncGenerator<Workfl
       got: `one with ${names.length} entries`,
     });
   }
-  const sizes = RANDOM_BASE_SIZES[request.size];
   yield { type: 'stage', stage: 'writing a base with random weights', detail: out };
+  await mkdir(dirname(resolve(out)), { recursive: true });
+  const half = await mkdtemp(join(dirname(resolve(out)), '.dualreal-base-'));
+  try {
+    await writeBase(half, request);
+    await chmod(half, 0o777 & ~process.umask());
+    await rmdir(out).catch(ignoreMissing);
+    await rename(half, out);
+  } catch (error) {
+    await rm(half, { recursive: true, force: true });
+    throw error;
+  }
+  yield { type: 'artifact', kind: 'base', path: out };
+  return out;
+}
 
+/** Writes a base into a folder that nobody looks at yet. */
+async function writeBase(out: string, { seed, size }: InitBaseRequest): Promise<void> {
+  const sizes = RANDOM_BASE_SIZES[size];
   const transformer = parseTransformerConfig(sizes.transformer);
   const textTokenizer = t5TokenizerFiles();
   const imageTokenizer = clipTokenizerFiles();
@@ -96,7 +115,7 @@ export async function* initBase(request: InitBaseRequest): AsyncGenerator<Workfl
   await tokenizer(join(out, 'image_encoder'), imageTokenizer);
   await json(join(out, 'scheduler'), 'scheduler_config.json', schedulerConfigJson());
   await json(out, BASE_CARD, {
-    name: `random-${request.size}`,
+    name: `random-${size}`,
     fps: 8,
     notice:
       'this base has random weights: training and sampling run as with a real one, but videos are noise',
@@ -110,8 +129,10 @@ export async function* initBase(request: InitBaseRequest): AsyncGenerator<Workfl
     transformer: ['diffusers', 'CogVideoXTransformer3DModel'],
     vae: ['diffusers', 'AutoencoderKLCogVideoX'],
   });
-  yield { type: 'artifact', kind: 'base', path: out };
-  return out;
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 function vocabularyOf({ json: { model, added_tokens } }: TokenizerFiles): number {

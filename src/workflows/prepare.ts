@@ -17,7 +17,7 @@ import { type FeatureCache, featureKey, hashFile } from '../store/feature-cache.
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { asFloats, type FloatTensor, floats, type HostTensor, reshaped } from '../tensor/host-tensor.ts';
 import { randomStream } from '../tensor/random.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
+import { sameShape } from '../tensor/shape.ts';
 import type { EncoderSource, ImageEncoder } from './encoders.ts';
 import type { ItemFeatures, Posterior } from './features.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
@@ -92,8 +92,10 @@ async function prepareItem(
   const notice = (message: string) => notices.push(`${item.path}: ${message}`);
   let loaded: LoadedMedia | undefined;
   const media = async (): Promise<LoadedMedia> => {
-    loaded ??= await loadFitted(item, request);
-    for (const note of loaded.notes) notice(note);
+    if (!loaded) {
+      loaded = await loadFitted(item, request);
+      for (const note of loaded.notes) notice(note);
+    }
     return loaded;
   };
   const source = { file, sample: { ...sample }, dimension };
@@ -255,7 +257,7 @@ function requireEqualLengths(features: readonly ItemFeatures[], { temporalRatio 
   const short = features.filter((_, i) => lengths[i] < longest).map(({ path }) => path);
   throw new MediaError({
     where: short.join(', '),
-    expected: `clips as long as the others (${formatShape([(longest - 1) * temporalRatio + 1])} frames)`,
+    expected: `clips as long as the others (${(longest - 1) * temporalRatio + 1} frames)`,
     got: `${(shortest - 1) * temporalRatio + 1} frames`,
     hint: `use --frames ${(shortest - 1) * temporalRatio + 1}, or leave the short clips out`,
   });

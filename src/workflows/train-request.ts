@@ -71,3 +71,19 @@ export function withAbsolutePaths(request: TrainRequest): TrainRequest {
 
 export type TrainRequest = z.infer<typeof trainRequestSchema>;
 export type TrainRequestInput = z.input<typeof trainRequestSchema>;
+
+/** What a run is told besides its request; it has no effect on the result. */
+export const trainControlSchema = z.strictObject({
+  /** Stops with a checkpoint after this many steps in all, as Ctrl-C would. */
+  stopAfter: count.optional(),
+});
+
+export type TrainControl = z.infer<typeof trainControlSchema>;
+
+/** The image encoder a run was trained with, where that was not the base's own. */
+export function trainedImageEncoder(
+  request: Readonly<Record<string, unknown>> | undefined,
+): string | undefined {
+  const folder = request?.imageEncoder;
+  return typeof folder === 'string' ? folder : undefined;
+}

@@ -1,40 +1,37 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LearningRateSchedule, learningRateSchedule } from '../diffusion/index.ts';
 import { decodeVideo, encodePhoto } from '../media/index.ts';
-import {
-  DUALREAL_PRESETS,
-  type DualRealOptions,
-  initialParameters,
-  requireGroups,
-} from '../methods/dualreal/index.ts';
+import { DUALREAL_PRESETS, type DualRealOptions, requireGroups } from '../methods/dualreal/index.ts';
 import { writeAdapterFile } from '../store/adapter-file.ts';
-import { latestCheckpoint, saveCheckpoint } from '../store/checkpoint.ts';
-import { openEventLog } from '../store/event-log.ts';
+import { openEventLog, readEventLog } from '../store/event-log.ts';
+import { FeatureCache } from '../store/feature-cache.ts';
 import { createRun, type OpenRun, openRun, RunFolderError } from '../store/run-folder.ts';
 import { CancelledError } from '../tensor/errors.ts';
-import { type HostTensor, reshaped } from '../tensor/host-tensor.ts';
+import { reshaped } from '../tensor/host-tensor.ts';
 import { type Base, openBase } from './base.ts';
+import { noImageEncoder } from './base-encoders.ts';
 import { packageVersions } from './package-versions.ts';
 import { REFERENCE_FILE } from './prepare.ts';
-import { type TrainRequest, trainRequestSchema, withAbsolutePaths } from './train-request.ts';
-import { prepareTraining, type TrainingData } from './training-data.ts';
+import { requireSampleSize } from './sample-size.ts';
+import {
+  type TrainControl,
+  type TrainRequest,
+  trainRequestSchema,
+  withAbsolutePaths,
+} from './train-request.ts';
+import { prepareTraining, sampleShape, type TrainingData } from './training-data.ts';
+import { type TrainingLosses, trainingLoop } from './training-loop.ts';
 import { trainingRecipe } from './training-recipe.ts';
-import { trainingSamples } from './training-samples.ts';
 import { TrainingSession } from './training-session.ts';
-import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
+import { restoreTraining } from './training-state.ts';
+import { shellWord, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 export interface TrainResult {
   readonly run: string;
   readonly adapter: string;
   readonly steps: number;
-  /** Mean loss of the last steps of each phase. */
-  readonly losses: Readonly<Record<'identity' | 'motion', number | undefined>>;
-}
-
-export interface TrainControl {
-  /** Stops with a checkpoint after this many steps in all, as Ctrl-C would. */
-  readonly stopAfter?: number;
+  readonly losses: TrainingLosses;
 }
 
 type Training = AsyncGenerator<WorkflowEvent, TrainResult>;
@@ -47,11 +44,21 @@ export async function* train(
 ): Training {
   const absolute = withAbsolutePaths(request);
   const run = await createRun(absolute.out, absolute, packageVersions());
+  let unused = false;
   try {
     return yield* trainIn(run, absolute, context, control);
+  } catch (error) {
+    // Nothing was learnt: the folder would only stand in the way of the corrected command.
+    unused = !(error instanceof CancelledError) && !(await hasSteps(run));
+    throw error;
   } finally {
     await run.close();
+    if (unused) await rm(run.path, { recursive: true, force: true });
   }
+}
+
+async function hasSteps({ eventsFile }: OpenRun): Promise<boolean> {
+  return (await readEventLog(eventsFile)).events.some(({ type }) => type === 'step');
 }
 
 /** Goes on with a run from its newest checkpoint; the result is that of a run never interrupted. */
@@ -105,6 +112,14 @@ async function* trainIn(
       await log.append(value);
       yield value;
     }
+  } catch (error) {
+    if (error instanceof CancelledError) {
+      yield {
+        type: 'notice',
+        message: `stopped; go on with: dualreal train --resume ${shellWord(run.path)}`,
+      };
+    }
+    throw error;
   } finally {
     await log.close();
   }
@@ -116,21 +131,25 @@ async function* runTraining(
   context: WorkflowContext,
   control: TrainControl,
 ): Training {
-  const base = await openBase(request.base, { imageEncoder: request.imageEncoder });
+  const cache = new FeatureCache(context.cacheFolder);
+  const base = await openBase(request.base, { imageEncoder: request.imageEncoder, cache });
   if (base.notice) yield { type: 'notice', message: base.notice };
   const options = optionsOf(request, base.imageDim);
   requireGroups(options.groups, base.transformer.blocks);
+  const { size, frames } = sampleShape(request, base);
+  requireSampleSize({ ...size, frames }, base.sizeRule);
+  if (!base.image) throw noImageEncoder();
   const runtime = context.openRuntime(request);
   try {
     const data = yield* prepareTraining(request, options, base, runtime, context);
     await keepReference(run, data);
     yield { type: 'stage', stage: 'building the training programs' };
     const session = await openSession(request, options, base, data, runtime);
-    const { step: first, notices } = await restore(session, run, request);
+    const { step: first, notices } = await restoreTraining(session, run, request.seed);
     for (const message of notices) yield { type: 'notice', message };
     if (first > 0) yield { type: 'stage', stage: 'resuming', detail: `from step ${first}` };
     else yield* predict(session, request, context);
-    const losses = yield* loop(session, run, first, {
+    const losses = yield* trainingLoop(session, run, first, {
       request,
       base,
       options,
@@ -184,29 +203,6 @@ function openSession(
   });
 }
 
-const OPTIMIZER_PREFIX = 'optimizer/';
-
-/** Loads the newest checkpoint, or the initial state of the seed. */
-async function restore(
-  session: TrainingSession,
-  run: OpenRun,
-  request: TrainRequest,
-): Promise<{ step: number; notices: readonly string[] }> {
-  const { checkpoint, notices } = await latestCheckpoint(run);
-  if (!checkpoint) {
-    await session.trainer.load({ parameters: initialParameters(session.parameters, request.seed) });
-    return { step: 0, notices };
-  }
-  const parameters = new Map<string, HostTensor>();
-  const optimizer = new Map<string, HostTensor>();
-  for (const [name, tensor] of checkpoint.tensors) {
-    if (name.startsWith(OPTIMIZER_PREFIX)) optimizer.set(name.slice(OPTIMIZER_PREFIX.length), tensor);
-    else parameters.set(name, tensor);
-  }
-  await session.trainer.load({ parameters, optimizer });
-  return { step: checkpoint.step, notices };
-}
-
 async function* predict(
   session: TrainingSession,
   request: TrainRequest,
@@ -220,79 +216,4 @@ async function* predict(
     memoryBytes: process.memoryUsage.rss(),
     detail: `${motion.toFixed(0)} ms per motion step, ${identity.toFixed(0)} ms per identity step, measured on this machine`,
   };
-}
-
-interface LoopContext {
-  readonly request: TrainRequest;
-  readonly base: Base;
-  readonly options: DualRealOptions;
-  readonly data: TrainingData;
-  readonly runtime: Parameters<typeof TrainingSession.open>[0];
-  readonly context: WorkflowContext;
-  readonly control: TrainControl;
-}
-
-async function* loop(
-  session: TrainingSession,
-  run: OpenRun,
-  first: number,
-  loopContext: LoopContext,
-): AsyncGenerator<WorkflowEvent, TrainResult['losses']> {
-  const { request, context, control } = loopContext;
-  const { steps, checkpointEvery, keepCheckpoints, sampleEvery } = request;
-  const rate = rateOf(request);
-  const started = context.clock();
-  const recent: Record<'identity' | 'motion', number[]> = { identity: [], motion: [] };
-  const save = async (step: number): Promise<WorkflowEvent> => {
-    const { parameters, optimizer } = await session.trainer.read();
-    const tensors = new Map(parameters);
-    for (const [name, tensor] of optimizer) tensors.set(OPTIMIZER_PREFIX + name, tensor);
-    const file = await saveCheckpoint(run, { step, tensors, progress: {} }, { keep: keepCheckpoints });
-    return { type: 'artifact', kind: 'checkpoint', path: file.path };
-  };
-  for (let step = first; step < steps; step++) {
-    const before = context.clock();
-    const learningRate = rate(step);
-    const report = await session.step(step, learningRate);
-    const done = step + 1;
-    const { phase } = report.plan;
-    recent[phase] = [...recent[phase].slice(-49), report.loss];
-    yield {
-      type: 'step',
-      step: done,
-      total: steps,
-      phase,
-      loss: report.loss,
-      learningRate,
-      gradientNorm: report.gradientNorm,
-      durationMs: context.clock() - before,
-      secondsLeft: secondsLeft(started, context.clock(), done - first, steps - first)!,
-      timesteps: report.plan.timesteps,
-      identityWeights: report.identityWeights,
-    };
-    const stopping = context.signal?.aborted === true || done === control.stopAfter;
-    if (stopping || done === steps || done % checkpointEvery === 0) yield await save(done);
-    if (stopping && done < steps) {
-      yield {
-        type: 'notice',
-        message: `stopped after step ${done}; go on with: dualreal train --resume ${run.path}`,
-      };
-      throw new CancelledError('training');
-    }
-    if (sampleEvery > 0 && (done % sampleEvery === 0 || done === steps)) {
-      yield* trainingSamples(run, done, session.trainer, loopContext);
-    }
-  }
-  const mean = (values: readonly number[]) =>
-    values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : undefined;
-  return { identity: mean(recent.identity), motion: mean(recent.motion) };
-}
-
-function rateOf(request: TrainRequest): LearningRateSchedule {
-  return learningRateSchedule({
-    kind: request.schedule,
-    baseLearningRate: request.learningRate,
-    warmupSteps: request.warmupSteps ?? Math.min(200, Math.round(request.steps / 5)),
-    totalSteps: request.steps,
-  });
 }

@@ -13,6 +13,7 @@ export interface TrainingData {
   readonly identity: readonly ItemFeatures[];
   readonly motion: readonly ItemFeatures[];
   readonly items: { readonly identity: readonly DatasetItem[]; readonly motion: readonly DatasetItem[] };
+  /** As trained at; its frames may be fewer than asked for. */
   readonly sample: SampleShape;
 }
 
@@ -66,7 +67,12 @@ export async function* prepareTraining(
       cache,
       context,
     );
-    return { identity, motion, items, sample };
+    const frames = (motion[0].posterior.mean.shape[0] - 1) * sample.temporalRatio + 1;
+    if (frames < sample.frames) {
+      const message = `the clips have ${frames} frames to train on, fewer than ${sample.frames}`;
+      yield { type: 'notice', message };
+    }
+    return { identity, motion, items, sample: { ...sample, frames } };
   } finally {
     await encoders.release();
   }

@@ -30,6 +30,13 @@ export interface TrainingSampleContext {
 
 const GUIDANCE = 6;
 
+const nameOf = (step: number) => `step-${String(step).padStart(6, '0')}`;
+
+/** The sheet of all samples of a step, written last. */
+export function sampleSheetPath(run: RunFolder, step: number): string {
+  return join(run.samplesFolder, `${nameOf(step)}.png`);
+}
+
 /** Generates the sample prompts with the adapters as they are now: one video each and one sheet of all. */
 export async function* trainingSamples(
   run: RunFolder,
@@ -60,7 +67,7 @@ export async function* trainingSamples(
     weights: base.transformerWeights.entries,
     options,
     trainer,
-    ...base.latentSize(data.sample),
+    ...base.latentSize({ ...data.sample.size, frames: data.sample.frames }),
     guided: true,
     conditioned: true,
     residence: base.residence,
@@ -77,6 +84,7 @@ export async function* trainingSamples(
         guidance: GUIDANCE,
         guidanceKind: 'constant',
         conditioning: conditionings[index],
+        signal: context.signal,
       } as const;
       for await (const { state } of session.sample(sampling)) latents = state.sample;
       const scaled = floats(
@@ -84,8 +92,7 @@ export async function* trainingSamples(
         latents!.data.map((value) => value / base.scalingFactor),
       );
       const pixels = fromModelRange(yield* decoder.decode(scaled, undefined, context));
-      const name = `step-${String(step).padStart(6, '0')}-${index}`;
-      const path = join(run.samplesFolder, `${name}.mp4`);
+      const path = join(run.samplesFolder, `${nameOf(step)}-${index}.mp4`);
       await encodeVideo(path, pixels, { fps: base.nominal.fps });
       rows.push({ label: prompt, cells: cellsOfVideo(pixels, 9) });
       yield { type: 'artifact', kind: 'sample', path };
@@ -94,7 +101,7 @@ export async function* trainingSamples(
     await session.close();
     await decoder.release();
   }
-  const sheet = join(run.samplesFolder, `step-${String(step).padStart(6, '0')}.png`);
+  const sheet = sampleSheetPath(run, step);
   await writeContactSheet(sheet, rows, { title: `step ${step}` });
   yield { type: 'artifact', kind: 'sample sheet', path: sheet };
 }

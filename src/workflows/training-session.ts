@@ -29,6 +29,10 @@ export const LEARNING_GROUPS: Readonly<Record<Dimension, readonly ParameterGroup
   motion: ['motion', 'controller'],
 };
 
+function learningGroups(phase: Dimension, { groups }: DualRealOptions): readonly ParameterGroup[] {
+  return LEARNING_GROUPS[phase].filter((group) => group !== 'controller' || groups > 0);
+}
+
 export interface TrainingSetup {
   readonly config: TransformerConfig;
   readonly options: DualRealOptions;
@@ -90,10 +94,8 @@ export class TrainingSession {
           setup.config,
           setup.options,
           batchShape(setup, phase, conditioned),
-          LEARNING_GROUPS[phase],
-          {
-            checkpointBlocks: setup.recompute,
-          },
+          learningGroups(phase, setup.options),
+          { checkpointBlocks: setup.recompute },
         ),
         {
           weights: setup.weights,
@@ -116,7 +118,7 @@ export class TrainingSession {
   async step(step: number, learningRate: number): Promise<StepReport> {
     const plan = planStep(this.setup.plan, step);
     const { executable, inputs } = this.prepare(plan);
-    const activeGroups = LEARNING_GROUPS[plan.phase];
+    const activeGroups = learningGroups(plan.phase, this.setup.options);
     const result = await executable.trainStep({ microBatches: [inputs], learningRate, activeGroups });
     return report(plan, result);
   }

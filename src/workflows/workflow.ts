@@ -98,3 +98,8 @@ export async function runWorkflow<Result>(
     await onEvent(value);
   }
 }
+
+/** A path as one word of a command line. */
+export function shellWord(path: string): string {
+  return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -127,8 +127,8 @@ describe('train and generate', () => {
       },
     });
     expect(ended.code).toBe(130);
-    expect(ended.stderr).toMatch(/stopped after step \d+; go on with: dualreal train --resume/);
-    const step = Number(/stopped after step (\d+)/.exec(ended.stderr)![1]);
+    expect(ended.stderr).toMatch(/stopped; go on with: dualreal train --resume/);
+    const step = Number(/saved step (\d+) of 2000/.exec(ended.stderr)![1]);
     expect(
       existsSync(at('interrupted', 'checkpoints', `step-${String(step).padStart(8, '0')}.safetensors`)),
     ).toBe(true);

@@ -3,12 +3,11 @@ import { doctor } from '../../workflows/doctor.ts';
 import { doctorRequestSchema } from '../../workflows/doctor-request.ts';
 import { assignRoles } from '../../workflows/doctor-roles.ts';
 import { renderDoctorReport } from '../../workflows/doctor-text.ts';
-import { collect, number, parseRequest } from '../options.ts';
+import { collect, frameRate, number, parseRequest } from '../options.ts';
 import { runPrinted } from '../run.ts';
 
 interface DoctorFlags {
   readonly json?: boolean;
-  readonly fps?: string;
   readonly subject?: readonly string[];
   readonly motion?: readonly string[];
 }
@@ -27,17 +26,16 @@ export function addDoctorCommand(program: Command): void {
     .option('--width <px>', "width of the base (CogVideoX's 720)", number)
     .option('--height <px>', "height of the base (CogVideoX's 480)", number)
     .option('--frames <n>', 'frames per clip (49)', number)
-    .option('--fps <n>', "rate that clips are read at ('native')")
+    .option('--fps <n>', "rate that clips are read at ('native')", frameRate)
     .option('--fit <mode>', 'stretch | crop | pad')
     .option('--json', 'the report as JSON')
     .action(async (paths: readonly string[], flags: DoctorFlags) => {
-      const { json, fps, ...fields } = flags;
+      const { json, ...fields } = flags;
       const roles = await assignRoles(paths);
       const request = parseRequest(doctorRequestSchema, {
         ...fields,
         subject: [...(fields.subject ?? []), ...roles.subject],
         motion: [...(fields.motion ?? []), ...roles.motion],
-        ...(fps !== undefined && { fps: fps === 'native' ? 'native' : number(fps) }),
       });
       const report = await runPrinted((context) => doctor(request, context));
       const colour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;

@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
 import { generate } from '../../workflows/generate.ts';
 import { generateRequestSchema } from '../../workflows/generate-request.ts';
-import { runWorkflow } from '../../workflows/workflow.ts';
-import { createContext } from '../context.ts';
-import { createEventPrinter } from '../events.ts';
-import { collect, number, parseRequest } from '../options.ts';
+import { collect, number, parseRequest, RequestError } from '../options.ts';
+import { runPrinted } from '../run.ts';
 
 interface GenerateFlags {
   readonly run?: string;
@@ -40,9 +38,15 @@ export function addGenerateCommand(program: Command): void {
     .option('--device <name>', 'cpu | webgpu | cuda')
     .option('--threads <n>', 'compute threads', number)
     .action(async (flags: GenerateFlags) => {
-      const context = createContext();
-      const printer = createEventPrinter(process.stderr, context.clock);
       const { run, adapter, prompt, reference, ...fields } = flags;
+      if (run !== undefined && adapter !== undefined) {
+        throw new RequestError({
+          where: 'options --run and --adapter',
+          expected: 'one of them',
+          got: 'both',
+          hint: '--run takes the adapters of a run, --adapter those of a file',
+        });
+      }
       const request = parseRequest(generateRequestSchema, {
         ...fields,
         prompts: prompt ?? [],
@@ -50,11 +54,7 @@ export function addGenerateCommand(program: Command): void {
         ...(typeof reference === 'string' && { reference }),
         ...(reference === false && { noReference: true }),
       });
-      try {
-        const videos = await runWorkflow(generate(request, context), (event) => printer.print(event));
-        for (const { video } of videos) process.stdout.write(`${video}\n`);
-      } finally {
-        printer.finish();
-      }
+      const videos = await runPrinted((context) => generate(request, context));
+      for (const { video } of videos) process.stdout.write(`${video}\n`);
     });
 }

@@ -1,11 +1,10 @@
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { resumeTraining, train } from '../../workflows/train.ts';
-import { trainRequestSchema } from '../../workflows/train-request.ts';
-import { runWorkflow } from '../../workflows/workflow.ts';
-import { createContext } from '../context.ts';
-import { createEventPrinter } from '../events.ts';
-import { collect, keyValue, number, parseRequest, RequestError } from '../options.ts';
+import { type TrainRequest, trainControlSchema, trainRequestSchema } from '../../workflows/train-request.ts';
+import { shellWord } from '../../workflows/workflow.ts';
+import { collect, flagOf, frameRate, keyValue, number, parseRequest, RequestError } from '../options.ts';
+import { runPrinted } from '../run.ts';
 
 interface TrainFlags {
   readonly resume?: string;
@@ -15,7 +14,6 @@ interface TrainFlags {
   readonly motion?: readonly string[];
   readonly option?: Readonly<Record<string, unknown>>;
   readonly samplePrompt?: readonly string[];
-  readonly fps?: string;
 }
 
 export function addTrainCommand(program: Command): void {
@@ -44,7 +42,7 @@ export function addTrainCommand(program: Command): void {
     .option('--width <px>', "width (the base's own)", number)
     .option('--height <px>', "height (the base's own)", number)
     .option('--frames <n>', "frames per clip, 4k+1 (the base's own)", number)
-    .option('--fps <n>', "read clips at this rate ('native': the first frames as they are)")
+    .option('--fps <n>', "read clips at this rate ('native': the first frames as they are)", frameRate)
     .option('--fit <mode>', 'stretch | crop | pad')
     .option('--image-encoder <folder>', 'CLIP or open_clip folder, where the base has none')
     .option('--checkpoint-every <n>', 'steps between checkpoints (100)', number)
@@ -58,46 +56,41 @@ export function addTrainCommand(program: Command): void {
     .option('--threads <n>', 'compute threads', number)
     .option('--stop-after <n>', 'stop with a checkpoint after this many steps in all', number)
     .action(async (flags: TrainFlags) => {
-      const context = createContext();
-      const printer = createEventPrinter(process.stderr, context.clock);
-      const { resume, stopAfter, option, samplePrompt, ...fields } = flags;
-      const control = stopAfter === undefined ? {} : { stopAfter };
-      if (resume !== undefined && Object.keys(fields).length > 0) {
-        throw new RequestError({
-          where: 'option --resume',
-          expected: 'no other option but --stop-after',
-          got: Object.keys(fields).join(', '),
-          hint: 'a resumed run uses the request it was started with',
-        });
-      }
-      const workflow =
-        resume === undefined
-          ? train(
-              parseRequest(trainRequestSchema, {
-                out: defaultRunFolder(flags),
-                ...fields,
-                ...(flags.fps !== undefined && {
-                  fps: flags.fps === 'native' ? 'native' : number(flags.fps),
-                }),
-                ...(option && { options: option }),
-                ...(samplePrompt && { samplePrompts: samplePrompt }),
-              }),
-              context,
-              control,
-            )
-          : resumeTraining(resume, context, control);
-      try {
-        const result = await runWorkflow(workflow, (event) => printer.print(event));
-        process.stdout.write(`${result.run}\n`);
-        process.stderr.write(`try it: dualreal generate --run ${result.run} --prompt "…"\n`);
-      } finally {
-        printer.finish();
-      }
+      const { resume, stopAfter, ...fields } = flags;
+      const control = parseRequest(trainControlSchema, { stopAfter });
+      if (resume !== undefined) requireAlone(fields);
+      const request = resume === undefined ? trainRequest(fields) : undefined;
+      const result = await runPrinted((context) =>
+        request ? train(request, context, control) : resumeTraining(resume!, context, control),
+      );
+      process.stdout.write(`${result.run}\n`);
+      process.stderr.write(`try it: dualreal generate --run ${shellWord(result.run)} --prompt "…"\n`);
     });
+}
+
+function requireAlone(others: object): void {
+  const names = Object.keys(others).map((name) => `--${flagOf(name)}`);
+  if (names.length === 0) return;
+  throw new RequestError({
+    where: 'option --resume',
+    expected: 'no other option but --stop-after',
+    got: names.join(', '),
+    hint: 'a resumed run uses the request it was started with',
+  });
+}
+
+function trainRequest(flags: TrainFlags): TrainRequest {
+  const { option, samplePrompt, ...fields } = flags;
+  return parseRequest(trainRequestSchema, {
+    out: defaultRunFolder(flags),
+    ...fields,
+    ...(option && { options: option }),
+    ...(samplePrompt && { samplePrompts: samplePrompt }),
+  });
 }
 
 function defaultRunFolder({ subject, motion }: TrainFlags): string {
   const name = (paths: readonly string[] | undefined) =>
-    basename(paths?.[0] ?? 'run').replace(/\.[^.]*$/, '');
+    basename(resolve(paths?.[0] ?? 'run')).replace(/\.[^.]*$/, '');
   return `runs/${name(subject)}-${name(motion)}`;
 }

@@ -1,0 +1,72 @@
+import { join, resolve } from 'node:path';
+import { hashFile } from '../store/feature-cache.ts';
+import { acquireLock } from '../store/lock-file.ts';
+import { encodeJson } from '../store/plain-json.ts';
+import { writeFileAtomic } from '../tensor/atomic-file.ts';
+import type { GenerateRequest } from './generate-request.ts';
+import type { Source } from './generate-source.ts';
+import { outputId } from './output-id.ts';
+import { packageVersions } from './package-versions.ts';
+
+/** One video to make, and the files of its folder. */
+export interface Job {
+  readonly prompt: string;
+  readonly seed: number;
+  readonly folder: string;
+  readonly latents: string;
+  readonly video: string;
+  readonly sheet: string;
+}
+
+/** Everything that decides how a video looks, besides its prompt and seed. */
+export type Recipe = Awaited<ReturnType<typeof recipeOf>>;
+
+export async function recipeOf(request: GenerateRequest, { base, adapter, reference, size }: Source) {
+  return {
+    base: { name: base.name, hash: await base.hash() },
+    adapter: adapter ? await hashFile(adapter.path) : null,
+    negativePrompt: request.negativePrompt,
+    steps: request.steps,
+    guidance: request.guidance,
+    guidanceSchedule: request.guidanceSchedule,
+    sampler: request.scheduler ?? base.sampler,
+    reference: reference ? await hashFile(reference) : null,
+    imageEncoder: reference && base.image ? await base.image.weights.hash() : null,
+    ...size,
+  };
+}
+
+export function jobsOf(request: GenerateRequest, { run }: Source, recipe: Recipe): Job[] {
+  const out = resolve(request.out ?? run?.outputsFolder ?? 'outputs');
+  return [...new Set(request.prompts)].flatMap((prompt) =>
+    Array.from({ length: request.count }, (_, i) => {
+      const seed = request.seed + i;
+      const folder = join(out, outputId(prompt, seed, { prompt, seed, ...recipe }));
+      return {
+        prompt,
+        seed,
+        folder,
+        latents: join(folder, 'latents.safetensors'),
+        video: join(folder, 'video.mp4'),
+        sheet: join(folder, 'sheet.png'),
+      };
+    }),
+  );
+}
+
+/** Writes everything needed to make a video again beside it. */
+export async function writeRecord(job: Job, recipe: Recipe, request: GenerateRequest): Promise<void> {
+  const { prompt, seed, folder } = job;
+  const record = { version: 1, prompt, seed, ...recipe, versions: packageVersions(), request };
+  await writeFileAtomic(join(folder, 'request.json'), `${encodeJson(record, 'request')}\n`);
+}
+
+/** Does the work of one output while no other process can: two would take up each other's half-done files. */
+export async function* alone<Event>(job: Job, work: AsyncGenerator<Event>): AsyncGenerator<Event> {
+  const lock = await acquireLock(join(job.folder, 'output.lock'), `output ${job.folder}`);
+  try {
+    yield* work;
+  } finally {
+    await lock.release();
+  }
+}
