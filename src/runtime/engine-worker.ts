@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { EngineHost } from './engine-host.ts';
+import { buffersOf } from './own-buffers.ts';
 import type { Reply, Request } from './protocol.ts';
 import { packError } from './remote-error.ts';
 
@@ -13,8 +14,17 @@ let queue: Promise<void> = Promise.resolve();
 
 port.on('message', (request: Request) => {
   queue = queue.then(async () => {
-    if (Atomics.load(stopping, 0) !== 0) port.close();
-    else port.postMessage(await answer(request));
+    if (Atomics.load(stopping, 0) !== 0) {
+      port.close();
+      return;
+    }
+    const reply = await answer(request);
+    try {
+      // Nothing that is returned is kept here: results are the caller's, states are copies.
+      port.postMessage(reply, [...buffersOf(reply)] as ArrayBuffer[]);
+    } catch (error) {
+      port.postMessage({ id: request.id, ok: false, error: packError(error) } satisfies Reply);
+    }
   });
 });
 

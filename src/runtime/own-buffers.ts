@@ -14,3 +14,12 @@ export function withOwnBuffers(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withOwnBuffers(entry)]));
 }
+
+/** The buffers behind a message's arrays, for it to hand them over instead of cloning them. */
+export function buffersOf(value: unknown, found = new Set<ArrayBufferLike>()): ReadonlySet<ArrayBufferLike> {
+  if (ArrayBuffer.isView(value)) found.add(value.buffer);
+  else if (typeof value === 'object' && value !== null) {
+    for (const entry of value instanceof Map ? value.values() : Object.values(value)) buffersOf(entry, found);
+  }
+  return found;
+}

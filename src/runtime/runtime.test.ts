@@ -107,6 +107,18 @@ describe('the engine in its thread', () => {
     expect(third.data[0]).toBe(3);
   });
 
+  it('leaves its results to the caller, also when it is gone', async () => {
+    const other = createRuntime({ threads: 1 });
+    const length = 1_000_000;
+    const big = await other.compile(g.program('big', { y: g.neg(g.input('x', [length])) }));
+    const { y: first } = await big.run({ x: floats([length], new Float32Array(length).fill(3)) });
+    const { y: second } = await big.run({ x: floats([length], new Float32Array(length).fill(4)) });
+    await big.release();
+    await other.close();
+    expect(new Set(first.data as Float32Array)).toEqual(new Set([-3]));
+    expect(new Set(second.data as Float32Array)).toEqual(new Set([-4]));
+  });
+
   it('refuses what is asked of it after its release or close', async () => {
     const executable = await runtime.compile(small);
     await executable.release();

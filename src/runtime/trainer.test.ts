@@ -78,6 +78,16 @@ describe('a training step', () => {
     expect(given.loss.data[0]).toBe(after);
   });
 
+  it('may return a parameter as it is', async () => {
+    const w = g.input('w', [3, 4]);
+    const executable = await runtime.compile(g.program('p', { w, twice: g.mul(w, 2) }), { trainer });
+    const results = await executable.run({});
+    expect(results.w).toEqual(START.get('w'));
+    await step.trainStep({ microBatches: [batchOf('one', 2)], learningRate: 0.1 });
+    expect((await executable.run({})).w).toEqual((await trainer.read()).parameters.get('w'));
+    expect(results.w).toEqual(START.get('w'));
+  });
+
   it('with micro-batches has the gradient of the whole batch', async () => {
     const parts = ['a', 'b', 'c'].map((name) => batchOf(name, 2));
     const join = (key: 'x' | 'target', width: number) =>
