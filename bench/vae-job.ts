@@ -68,8 +68,8 @@ export function traceVaeJob(size: VaeJobSize, { checkpointed = false } = {}): Va
   const shapes = shapesOf(size);
   const video = g.input('video', shapes.video);
   const noise = g.input('noise', shapes.noise);
-  const forward = () => vaeTrainingForward(configOf(size), parameters.root, video, noise);
-  const { reconstruction, mean, logvar } = checkpointed ? g.checkpoint(forward) : forward();
+  const result = vaeTrainingForward(configOf(size), parameters.root, video, noise, { checkpointed });
+  const { reconstruction, mean, logvar } = result;
   const error = g.mean(g.square(g.sub(reconstruction, video)));
   const divergence = g.mean(g.sub(g.add(g.square(mean), g.exp(logvar)), g.add(logvar, 1)));
   const loss = g.add(error, g.mul(divergence, 0.5 * KL_WEIGHT));

@@ -25,8 +25,9 @@ interface Correlation {
   enterGradient(gradient: string): string;
   /** Adds the correlation of one pair of frames to `sum`, in a layout of its own. */
   add(image: string, gradient: string, sum: string | undefined): string;
-  /** [out, in, kh, kw]. */
+  /** [out, in, kh, kw], or [in, out, kh, kw] where not `outFirst`. */
   leave(sum: string): string;
+  readonly outFirst: boolean;
 }
 
 /** Writes dW[o, c, k, y, x] = Σ gradient[o, h, w] · image[c, h·stride + y, w·stride + x] over the terms of tap k. */
@@ -79,21 +80,32 @@ export function emitWeightGradient(emitter: OnnxEmitter, request: WeightGradient
     const sum = sums.get(key);
     return sum === undefined ? undefined : correlation.leave(sum);
   };
-  const parts: string[] = [];
+  const { outFirst } = correlation;
+  const part = outFirst ? [out, inner, ...kernel] : [inner, out, ...kernel];
   const paired = sums.has('p0');
   const [p0, p1, p2, p3] = (['p0', 'p1', 'p2', 'p3'] as const).map(leave);
   const even = paired ? nodes.half(nodes.add(p1!, p2!)) : undefined;
   const odd = paired ? nodes.half(nodes.sub(p1!, p2!)) : undefined;
-  for (let tap = 0; tap < taps; tap++) {
+  const parts = Array.from({ length: taps }, (_, tap) => {
     const fromPairs = paired ? [[p0!, even!], [odd!], [p3!, even!]][tap] : [];
-    const summands = [leave(tap), ...fromPairs].filter((part) => part !== undefined);
-    const total =
-      summands.length === 0
-        ? nodes.zeros([out, inner, ...kernel])
-        : summands.reduce((a, b) => nodes.add(a, b));
-    parts.push(nodes.reshape(total, [out, inner, 1, ...kernel]));
+    const summands = [leave(tap), ...fromPairs].filter((summand) => summand !== undefined);
+    return summands.length === 0 ? nodes.zeros(part) : summands.reduce((a, b) => nodes.add(a, b));
+  });
+  const all =
+    weightShape.length === 4
+      ? parts[0]
+      : nodes.concat(
+          parts.map((each) => nodes.reshape(each, [...part.slice(0, 2), 1, ...kernel])),
+          2,
+        );
+  if (outFirst) {
+    nodes.rename(all, request.result);
+    return;
   }
-  emitter.node('Reshape', [nodes.concat(parts, 2), emitter.integers(weightShape)], [request.result]);
+  // Last of all: onnxruntime moves transpositions behind what follows, as nodes that its order meets first,
+  // and would then keep every gradient's operands until the end.
+  const order = [1, 0, ...weightShape.slice(2).map((_, i) => i + 2)];
+  emitter.node('Transpose', [all], [request.result], { perm: order });
 }
 
 /** Gradients that meet the same image at the same tap are summed before they are correlated with it. */
@@ -141,6 +153,7 @@ function blockedCorrelation(
   const clips = Math.max(1, Math.min(batch, block - 1, Math.floor(CHUNK_BYTES / clipBytes)));
   const chunkRows = Math.max(Math.min(rows, 8), Math.min(rows, Math.floor(CHUNK_BYTES / (clipBytes / rows))));
   return {
+    outFirst: exchanged,
     enterImage: exchanged ? enterKernel : enterSliding,
     enterGradient: exchanged ? enterSliding : enterKernel,
     add: (image, gradient, start) => {
@@ -177,8 +190,8 @@ function blockedCorrelation(
     },
     leave: (sum) => {
       const [plain] = emitter.node('ReorderOutput', [sum], 1, { channels: width }, BLOCKED_DOMAIN);
-      if (!exchanged) return nodes.transpose(plain, [1, 0, 2, 3]);
-      // [out, in, kh, kw] already, but with the shifts counted from the other end.
+      if (!exchanged) return plain;
+      // The shifts are counted from the other end.
       return nodes.reshape(nodes.reverse(nodes.reshape(plain, [sliding, width, kh * kw]), 2), [
         sliding,
         width,
@@ -211,6 +224,7 @@ function productCorrelation(
     return nodes.transpose(nodes.reshape(cut, [batch, inner, rows * columns]), [0, 2, 1]);
   };
   return {
+    outFirst: true,
     enterImage: (image) => nodes.pad(image, [0, 0, padding[0], padding[1]], [0, 0, ...after]),
     enterGradient: (gradient) => nodes.reshape(gradient, [batch, out, rows * columns]),
     add: (image, gradient, start) => {

@@ -9,10 +9,22 @@ import type { Norm } from './norm.ts';
 export interface BlockContext {
   readonly continuation: Continuation;
   readonly norm: Norm;
+  /** Traces a residual block; g.checkpoint computes it again in the backward pass instead of keeping it. */
+  readonly region?: (<T>(trace: () => T) => T) | undefined;
 }
 
 /** Two causal convolutions around a skip (diffusers CogVideoXResnetBlock3D). */
 export function residualBlock(
+  context: BlockContext,
+  scope: ParameterScope,
+  frames: Frames,
+  out: number,
+): Frames {
+  const trace = () => traceResidualBlock(context, scope, frames, out);
+  return context.region ? context.region(trace) : trace();
+}
+
+function traceResidualBlock(
   { continuation, norm }: BlockContext,
   scope: ParameterScope,
   frames: Frames,

@@ -96,13 +96,12 @@ export class VaeCodec {
     const plan = this.#tiles && encodingPlan(height, width, this.#tiles);
     let moments: FloatTensor;
     if (plan) {
-      const latent = [height, width].map((extent) => Math.floor(extent / spatialCompression));
       const tiles: FloatTensor[] = [];
       for (const [done, index] of byShape(plan.tiles).entries()) {
         tiles[index] = await this.#whole('encoder', cutTile(video, plan.tiles[index]), options.signal);
         options.onProgress?.(done + 1, plan.tiles.length);
       }
-      moments = joinTiles(plan, tiles, latent[0], latent[1]);
+      moments = joinTiles(plan, tiles);
     } else {
       moments = await this.#whole('encoder', video, options.signal, options.onProgress);
     }
@@ -131,7 +130,7 @@ export class VaeCodec {
     latents: FloatTensor,
     { signal, from }: { signal?: AbortSignal | undefined; from?: DecodeState | undefined } = {},
   ): AsyncGenerator<DecodeStep> {
-    const { latentChannels, spatialCompression } = this.#config;
+    const { latentChannels } = this.#config;
     const video = asBatch(latents, latentChannels, 1, 'latents to decode');
     const [height, width] = video.shape.slice(-2);
     const plan = this.#tiles && decodingPlan(height, width, this.#tiles);
@@ -145,8 +144,7 @@ export class VaeCodec {
       });
     }
     if (plan) {
-      const size = [height * spatialCompression, width * spatialCompression] as const;
-      yield* this.#decodeTiles(video, plan, size, from, signal);
+      yield* this.#decodeTiles(video, plan, from, signal);
       return;
     }
     for await (const { results, caches, done } of this.#run('decoder', video, signal, from)) {
@@ -162,7 +160,6 @@ export class VaeCodec {
   async *#decodeTiles(
     video: FloatTensor,
     plan: TilePlan,
-    [height, width]: readonly [number, number],
     from: DecodeState | undefined,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<DecodeStep> {
@@ -175,7 +172,7 @@ export class VaeCodec {
       const tiles = plan.tiles.map((_, i) => finished.get(tileName(i)) as FloatTensor);
       yield {
         steps: order.length,
-        frames: last ? joinTiles(plan, tiles, height, width) : undefined,
+        frames: last ? joinTiles(plan, tiles) : undefined,
         state: { step: step + 1, tensors: new Map(finished) },
       };
     }

@@ -1,11 +1,10 @@
 import * as g from '../../../graph/index.ts';
 import { type Frames, mapFrames, stackFrames } from '../../../nn/frames.ts';
 import type { ParameterScope } from '../../../nn/parameters.ts';
-import type { Probe } from '../../probe.ts';
 import { type BlockContext, residualBlock, upsample } from './blocks.ts';
 import { Continuation } from './causal.ts';
 import type { VaeConfig } from './config.ts';
-import { MID_BLOCKS } from './encoder.ts';
+import { type HalfOptions, MID_BLOCKS } from './encoder.ts';
 import { spatialNorm } from './norm.ts';
 
 /**
@@ -16,14 +15,11 @@ export function vaeDecoder(
   config: VaeConfig,
   scope: ParameterScope,
   latents: Frames,
-  {
-    continuation = new Continuation(),
-    probe,
-  }: { continuation?: Continuation; probe?: Probe | undefined } = {},
+  { continuation = new Continuation(), probe, region }: HalfOptions = {},
 ): Frames {
   const channels = [...config.channels].reverse();
   const norm = spatialNorm(latents, config.normGroups);
-  const context: BlockContext = { continuation, norm };
+  const context: BlockContext = { continuation, norm, region };
   const timeLevels = Math.log2(config.temporalCompression);
   let x = continuation.convolve(scope.at('conv_in'), latents, channels[0]);
   probe?.('conv_in', stackFrames(x));

@@ -7,6 +7,13 @@ import { Continuation } from './causal.ts';
 import type { VaeConfig } from './config.ts';
 import { groupNorm } from './norm.ts';
 
+/** How a half of the VAE is traced. */
+export interface HalfOptions extends Pick<BlockContext, 'region'> {
+  /** Default: the first batch of a video. */
+  readonly continuation?: Continuation;
+  readonly probe?: Probe | undefined;
+}
+
 /** Residual blocks between the two halves' resolutions. */
 export const MID_BLOCKS = 2;
 /** Upstream fixes the last norm's ε, whatever norm_eps says. */
@@ -20,13 +27,10 @@ export function vaeEncoder(
   config: VaeConfig,
   scope: ParameterScope,
   frames: Frames,
-  {
-    continuation = new Continuation(),
-    probe,
-  }: { continuation?: Continuation; probe?: Probe | undefined } = {},
+  { continuation = new Continuation(), probe, region }: HalfOptions = {},
 ): Frames {
   const { channels, normGroups, normEpsilon } = config;
-  const context: BlockContext = { continuation, norm: groupNorm(normGroups, normEpsilon) };
+  const context: BlockContext = { continuation, norm: groupNorm(normGroups, normEpsilon), region };
   const timeLevels = Math.log2(config.temporalCompression);
   let x = continuation.convolve(scope.at('conv_in'), frames, channels[0]);
   probe?.('conv_in', stackFrames(x));

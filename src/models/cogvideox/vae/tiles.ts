@@ -107,18 +107,22 @@ export function cutTile(video: FloatTensor, { top, left, height, width }: Tile):
 }
 
 /**
- * Joins finished tiles [B, F, C, h, w] into [B, F, C, height, width]. As upstream: in reading order, each
- * tile's upper and left margins are faded, in place, from the neighbour that has itself been blended.
+ * Joins finished tiles [B, F, C, h, w] into one video. As upstream: in reading order, each tile's upper and
+ * left margins are faded, in place, from the neighbour that has itself been blended. Also as upstream, the
+ * size is the sum of the kept parts: that of the video only where overlaps are whole latent pixels, as they
+ * are for the default tiles of the released models.
  */
-export function joinTiles(
-  plan: TilePlan,
-  tiles: readonly FloatTensor[],
-  height: number,
-  width: number,
-): FloatTensor {
+export function joinTiles(plan: TilePlan, tiles: readonly FloatTensor[]): FloatTensor {
   const [batch, frames, channels] = tiles[0].shape;
   const planes = batch * frames * channels;
   const at = new Map(plan.tiles.map(({ row, column }, i) => [`${row},${column}`, tiles[i]]));
+  const total = (kept: number, axis: -2 | -1, first: (tile: Tile) => boolean) =>
+    plan.tiles.reduce(
+      (sum, tile, i) => sum + (first(tile) ? Math.min(kept, tiles[i].shape.at(axis)!) : 0),
+      0,
+    );
+  const height = total(plan.keptHeight, -2, ({ column }) => column === 0);
+  const width = total(plan.keptWidth, -1, ({ row }) => row === 0);
   const data = new Float32Array(planes * height * width);
   for (const [i, { row, column }] of plan.tiles.entries()) {
     const tile = tiles[i];
@@ -127,9 +131,9 @@ export function joinTiles(
     if (left) fadeRight(left, tile, plan.blendWidth, planes);
     const [rows, columns] = tile.shape.slice(-2);
     const [top, start] = [row * plan.keptHeight, column * plan.keptWidth];
-    const keptRows = Math.min(rows, plan.keptHeight, height - top);
-    const keptColumns = Math.min(columns, plan.keptWidth, width - start);
-    for (let plane = 0; plane < planes && keptColumns > 0; plane++) {
+    const keptRows = Math.min(rows, plan.keptHeight);
+    const keptColumns = Math.min(columns, plan.keptWidth);
+    for (let plane = 0; plane < planes; plane++) {
       for (let y = 0; y < keptRows; y++) {
         const from = (plane * rows + y) * columns;
         const line = tile.data.subarray(from, from + keptColumns);

@@ -17,22 +17,25 @@ export interface VaeTrainingResult {
 
 /**
  * Encode, sample with the given standard normal `noise` [B, f, C, h, w], decode: a short video
- * [B, F, 3, H, W] with F = 1 + c·(f − 1) as one batch, without caches. Differentiable in every parameter.
+ * [B, F, 3, H, W] with F = 1 + c·(f − 1) as one batch, without caches. Differentiable in every parameter;
+ * with `checkpointed` the backward pass computes residual blocks again, for less memory.
  */
 export function vaeTrainingForward(
   config: VaeConfig,
   scope: ParameterScope,
   video: Value,
   noise: Value,
+  { checkpointed = false } = {},
 ): VaeTrainingResult {
-  const moments = vaeEncoder(config, scope.at('encoder'), unstackFrames(video));
+  const options = checkpointed ? { region: g.checkpoint } : {};
+  const moments = vaeEncoder(config, scope.at('encoder'), unstackFrames(video), options);
   const means = moments.map((frame) => g.slice(frame, 1, 0, config.latentChannels));
   const logvars = moments.map((frame) =>
     g.clamp(g.slice(frame, 1, config.latentChannels, 2 * config.latentChannels), -30, 20),
   );
   const draws = unstackFrames(noise);
   const latents = means.map((mean, f) => g.add(mean, g.mul(g.exp(g.mul(logvars[f], 0.5)), draws[f])));
-  const frames = vaeDecoder(config, scope.at('decoder'), latents);
+  const frames = vaeDecoder(config, scope.at('decoder'), latents, options);
   return {
     reconstruction: stackFrames(frames),
     mean: stackFrames(means),
