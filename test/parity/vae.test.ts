@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import * as g from '../../src/graph/index.ts';
 import { frameBatches, LATENT_FRAMES_PER_BATCH } from '../../src/models/cogvideox/vae/batches.ts';
+import { concatFrames } from '../../src/models/cogvideox/vae/host-video.ts';
 import {
   type DecodeState,
   parseVaeConfig,
+  type TileSettings,
   VaeCodec,
   vaeDecoder,
   vaeEncoder,
@@ -12,12 +15,10 @@ import {
 import { unstackFrames } from '../../src/nn/frames.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
 import { createRuntime } from '../../src/runtime/index.ts';
-import { type FloatTensor, floats, type HostTensor } from '../../src/tensor/host-tensor.ts';
+import { type FloatTensor, floats } from '../../src/tensor/host-tensor.ts';
 import { readSafetensorsFile } from '../../src/tensor/safetensors.ts';
-import { describeGolden, expectClose, type GoldenTensors } from './golden.ts';
-
-/** The folder's own suggestion: five times the largest difference between f32 and f64 upstream. */
-const TOLERANCE = { abs: 9.9e-5 };
+import { sizeOf } from '../../src/tensor/shape.ts';
+import { describeGolden, expectClose, type Golden, type GoldenTensors, statedTolerance } from './golden.ts';
 
 /** [B, C, F, H, W] ↔ [B, F, C, H, W]. */
 function swapFrames({ shape: [batch, first, second, height, width], data }: FloatTensor): FloatTensor {
@@ -34,18 +35,37 @@ function swapFrames({ shape: [batch, first, second, height, width], data }: Floa
   return floats([batch, second, first, height, width], swapped);
 }
 
+/** The tile settings that the folder's README states; undefined where it states none: upstream's defaults. */
+function statedTiles(golden: Golden): TileSettings | undefined {
+  const stated = golden.has('README.md')
+    ? /settings (\{[^}]*\})/.exec(readFileSync(golden.path('README.md'), 'utf8'))
+    : undefined;
+  if (!stated) return undefined;
+  const settings = JSON.parse(stated[1]) as Record<string, number>;
+  return {
+    sampleHeight: settings.tile_sample_min_height,
+    sampleWidth: settings.tile_sample_min_width,
+    latentHeight: settings.tile_latent_min_height,
+    latentWidth: settings.tile_latent_min_width,
+    overlapHeight: settings.tile_overlap_factor_height,
+    overlapWidth: settings.tile_overlap_factor_width,
+  };
+}
+
 const video = (io: GoldenTensors, name: string): FloatTensor => swapFrames(io.floats(name));
 
 describeGolden('vae', async (golden) => {
   const config = parseVaeConfig(golden.json('config.json'), golden.path('config.json'));
   const weights = await readSafetensorsFile(golden.path('model.safetensors'));
   const io = await golden.tensors('io.safetensors');
+  const TOLERANCE = { abs: statedTolerance(golden, 9.9e-5) };
+  const tiles = statedTiles(golden) ?? true;
   const runtime = createRuntime({ inline: true });
   afterAll(() => runtime.close());
 
   const codecFor = (name: string) =>
     new VaeCodec(runtime, config, weights, {
-      tiling: name.startsWith('tiled_'),
+      tiling: name.startsWith('tiled_') && tiles,
       frameBatching: !name.endsWith('_unbatched'),
     });
 
@@ -98,9 +118,12 @@ describeGolden('vae', async (golden) => {
   const firstBatch = () => {
     const latents = video(io, `${cached[0][1]}.in`);
     const [{ stop }] = frameBatches(latents.shape[1], LATENT_FRAMES_PER_BATCH);
-    const [, , ...image] = latents.shape;
-    const size = image.reduce((product, extent) => product * extent, stop);
-    return floats([1, stop, ...image], latents.data.subarray(0, size));
+    const [batch, count, ...image] = latents.shape;
+    const frame = sizeOf(image);
+    const parts = Array.from({ length: batch }, (_, b) => [
+      ...latents.data.subarray(b * count * frame, (b * count + stop) * frame),
+    ]);
+    return floats([batch, stop, ...image], parts.flat());
   };
 
   it('stages of the decoder', () => expectStages('decoder', firstBatch()));
@@ -113,9 +136,12 @@ describeGolden('vae', async (golden) => {
     for (const [name, , place] of cached) {
       const path = `decoder.${place.replace(/(block|resnet)_(\d+)/g, '$1s.$2')}`;
       const expected = swapFrames(io.floats(name)); // [B, 2, C, h, w]
-      const frame = (age: string): HostTensor => value!.state.tensors.get(`${path}.${age}`)!;
-      const both = [frame('before'), frame('last')].flatMap((tensor) => [...(tensor.data as Float32Array)]);
-      expectClose(floats(expected.shape, both), expected, TOLERANCE, name);
+      const frame = (age: string): FloatTensor => {
+        const tensor = value!.state.tensors.get(`${path}.${age}`) as FloatTensor;
+        const [batch, , ...image] = expected.shape;
+        return floats([batch, 1, ...image], tensor.data);
+      };
+      expectClose(concatFrames([frame('before'), frame('last')]), expected, TOLERANCE, name);
     }
   });
 
@@ -123,17 +149,17 @@ describeGolden('vae', async (golden) => {
     const latents = video(io, `${cached[0][1]}.in`);
     const codec = new VaeCodec(runtime, config, weights);
     const whole = await codec.decode(latents);
-    const frames: number[] = [];
+    const frames: FloatTensor[] = [];
     let state: DecodeState | undefined;
     for (let steps = 1; (state?.step ?? 0) < steps; ) {
       const fresh = new VaeCodec(runtime, config, weights);
       const { value } = await fresh.decodeSteps(latents, { from: state }).next();
       await fresh.release();
-      frames.push(...value!.frames!.data);
+      frames.push(value!.frames!);
       ({ state, steps } = value!);
     }
     await codec.release();
-    expect(new Float32Array(frames)).toEqual(whole.data);
+    expect(concatFrames(frames).data).toEqual(whole.data);
   });
 
   it('the training form equals encoding and decoding in one batch', async () => {
