@@ -11,13 +11,21 @@ export interface AdapterShare {
   readonly weight: Value;
   /** Image embedding [B, 1, E]; absent for identity adapters and in the identity phase. */
   readonly condition: Value | undefined;
+  /** What the mapped condition is multiplied with, [B, 1, 1]; absent: 1. */
+  readonly conditionStrength?: Value | undefined;
 }
+
+/** The options that one adapter's form depends on. */
+export type AdapterForm = Pick<
+  DualRealOptions,
+  'bottleneck' | 'geluPlacement' | 'skip' | 'conditionForm' | 'weightTotal'
+>;
 
 /**
  * One adapter without its weight: Up(GELU(Down(h + C·y))) [+ h] (DR model/dit.py Adapter; paper Eq. 1–2
  * with other options). h is [B, T, D]. The skip takes the unconditioned h.
  */
-export function adapterOutput(share: AdapterShare, h: Value, options: DualRealOptions): Value {
+export function adapterOutput(share: AdapterShare, h: Value, options: AdapterForm): Value {
   const isBetween = options.geluPlacement === 'between';
   const projected = jointProjection([share], h, options);
   const up = linear(share.scope.at('up_linear'), isBetween ? g.gelu(projected) : projected, h.shape[2]);
@@ -33,7 +41,7 @@ export function addAdapters(
   output: Value,
   h: Value,
   shares: readonly AdapterShare[],
-  options: DualRealOptions,
+  options: AdapterForm,
 ): Value {
   if (shares.length === 0) return output;
   if (options.geluPlacement === 'outside') {
@@ -94,7 +102,7 @@ export function addJointAdapters(output: Value, h: Value, joint: JointAdapters):
 }
 
 /** The down projections of h, each with its condition, side by side: [B, T, D] → [B, T, K·bottleneck]. */
-function jointProjection(shares: readonly AdapterShare[], h: Value, options: DualRealOptions): Value {
+function jointProjection(shares: readonly AdapterShare[], h: Value, options: AdapterForm): Value {
   const width = h.shape[2];
   const projections = shares.map((share) => {
     const down = share.scope.at('down_linear');
@@ -126,6 +134,8 @@ function jointProjection(shares: readonly AdapterShare[], h: Value, options: Dua
 }
 
 /** The condition as a feature per channel, [B, 1, D]. */
-function mappedCondition({ scope, condition }: AdapterShare, width: number): Value | undefined {
-  return condition && linear(scope.at('condition_linear'), condition, width);
+function mappedCondition(share: AdapterShare, width: number): Value | undefined {
+  const { scope, condition, conditionStrength } = share;
+  const mapped = condition && linear(scope.at('condition_linear'), condition, width);
+  return mapped && conditionStrength ? g.mul(mapped, conditionStrength) : mapped;
 }

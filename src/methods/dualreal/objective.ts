@@ -17,6 +17,8 @@ export type TraceOptions = Omit<TransformerOptions, 'hooks'> &
   Pick<InjectionRequest, 'dimensions' | 'shares' | 'form'> & {
     /** Adapters and controller are weights too, which is faster where nothing is trained. */
     readonly frozen?: boolean;
+    /** Only these groups are trainable inputs; default: all, or none where frozen. */
+    readonly live?: readonly string[];
   };
 
 export interface DualRealModel {
@@ -37,9 +39,12 @@ export function traceDualReal(
   shape: BatchShape,
   extra: TraceOptions = {},
 ): DualRealModel {
-  const parameters = new Parameters((path) => !extra.frozen && parameterGroup(path) !== undefined);
+  const { dimensions, shares, form, frozen = false, live, ...transformerOptions } = extra;
+  const parameters = new Parameters((path) => {
+    const group = parameterGroup(path);
+    return group !== undefined && (live ? live.includes(group) : !frozen);
+  });
   const { batch } = shape;
-  const { dimensions, shares, form, ...transformerOptions } = extra;
   const injection = injectDualReal({
     options,
     blocks: config.blocks,

@@ -1,0 +1,152 @@
+import { expect } from 'vitest';
+import { type Program, program, type Value } from '../graph/index.ts';
+import { parseTransformerConfig } from '../models/cogvideox/transformer/index.ts';
+import { createRuntime, GRADIENT_PREFIX, type Tensors } from '../runtime/index.ts';
+import { asFloats, type FloatTensor, floats } from '../tensor/host-tensor.ts';
+import { randomStream } from '../tensor/random.ts';
+import { type Shape, sizeOf } from '../tensor/shape.ts';
+import type { BatchShape, Method } from './method.ts';
+
+/** A transformer small enough for finite differences. */
+export const tinyConfig = parseTransformerConfig({
+  num_attention_heads: 2,
+  attention_head_dim: 16,
+  in_channels: 4,
+  out_channels: 4,
+  time_embed_dim: 16,
+  text_embed_dim: 24,
+  num_layers: 4,
+  sample_width: 4,
+  sample_height: 4,
+  sample_frames: 9,
+  patch_size: 2,
+  max_text_seq_length: 6,
+  use_rotary_positional_embeddings: true,
+});
+
+export const tinyBatch: BatchShape = {
+  batch: 2,
+  latentFrames: 2,
+  latentHeight: 4,
+  latentWidth: 4,
+  textTokens: 6,
+  conditioned: false,
+};
+
+export const randomTensor = (name: string, shape: Shape, scale = 1): FloatTensor =>
+  floats(
+    shape,
+    randomStream(1, name)
+      .normals(sizeOf(shape))
+      .map((value) => value * scale),
+  );
+
+/** Something for every input: random, but marks and masks of zeros and ones, and two timesteps. */
+export function inputsOf(traced: Program, given: Tensors = {}): Tensors {
+  const inputs: Tensors = {};
+  for (const [name, { shape }] of traced.inputs) inputs[name] = given[name] ?? exampleOf(name, shape);
+  return inputs;
+}
+
+function exampleOf(name: string, shape: Shape): FloatTensor {
+  if (name === 'timestep') return floats(shape, [200, 900]);
+  if (name === 'mask')
+    return floats(
+      shape,
+      randomTensor(name, shape).data.map((x) => Number(x > 0)),
+    );
+  if (name === 'subjectTokens') {
+    return floats(
+      shape,
+      Float32Array.from({ length: sizeOf(shape) }, (_, i) => Number(i % 6 === 1 || i % 6 === 2)),
+    );
+  }
+  const isModelInput = ['latents', 'text', 'target', 'condition'].includes(name);
+  return randomTensor(name, shape, isModelInput ? 1 : weightScale(name));
+}
+
+/** Gains near one, so that a random model is a tame one. */
+function weightScale(name: string): number {
+  return /norm.*weight/.test(name) ? 1 : 0.2;
+}
+
+/** Runs a program with random weights, which are the same for every program of equal names. */
+export async function run(traced: Program, inputs: Tensors, weights: Tensors = {}): Promise<Tensors> {
+  const runtime = createRuntime({ inline: true, threads: 1 });
+  try {
+    const table = new Map(
+      [...traced.weights].map(([name, { shape }]) => [
+        name,
+        weights[name] ?? randomTensor(name, shape, weightScale(name)),
+      ]),
+    );
+    const executable = await runtime.compile(traced, { weights: table });
+    return await executable.run(
+      Object.fromEntries([...traced.inputs.keys()].map((name) => [name, inputs[name]])),
+    );
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** The values of a few results, for inputs given by name. */
+export async function valuesOf(outputs: Readonly<Record<string, Value>>, inputs: Tensors) {
+  const results = await run(program('values', outputs), inputs);
+  return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, asFloats(tensor)]));
+}
+
+export function gradientNames(traced: Program): string[] {
+  return [...traced.outputs.keys()]
+    .filter((name) => name.startsWith(GRADIENT_PREFIX))
+    .map((name) => name.slice(GRADIENT_PREFIX.length));
+}
+
+/**
+ * The gradients of a phase's program against central differences of its loss along a random direction
+ * through all learning parameters, one such for each of the `slices` of their names; and exactly the
+ * parameters of the phase's groups have gradients.
+ */
+export async function expectGradients(
+  method: Method,
+  { stage, phase }: { readonly stage: string; readonly phase: string },
+  shape: BatchShape,
+  slices: readonly RegExp[] = [/./],
+): Promise<void> {
+  const traced = method.objective({ config: tinyConfig, stage, phase, shape });
+  const inputs = inputsOf(traced);
+  const names = gradientNames(traced);
+  const { learning } = method.stages
+    .find(({ name }) => name === stage)!
+    .phases.find(({ name }) => name === phase)!;
+  const expected = [...method.parameters(tinyConfig)].filter(([, { group }]) => learning.includes(group));
+  expect(names.sort()).toEqual(expected.map(([name]) => name).sort());
+  const results = await run(traced, inputs);
+  for (const slice of slices) {
+    const moving = names.filter((name) => slice.test(name));
+    expect(moving.length, String(slice)).toBeGreaterThan(0);
+    const step = 2e-3;
+    const direction = (name: string) => randomTensor(`direction ${name}`, inputs[name].shape, 0.3).data;
+    const lossAt = async (distance: number) => {
+      const moved = { ...inputs };
+      for (const name of moving) {
+        const value = asFloats(inputs[name]);
+        const along = direction(name);
+        moved[name] = floats(
+          value.shape,
+          value.data.map((x, i) => x + distance * along[i]),
+        );
+      }
+      return Number((await run(traced, moved)).loss.data[0]);
+    };
+    let predicted = 0;
+    for (const name of moving) {
+      const along = direction(name);
+      const gradient = asFloats(results[GRADIENT_PREFIX + name]).data;
+      predicted += gradient.reduce((sum, value, i) => sum + value * along[i], 0);
+    }
+    const measured = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+    expect(Math.abs(measured - predicted), `${slice}: ${predicted} for ${measured}`).toBeLessThan(
+      2e-2 * Math.max(0.05, Math.abs(predicted)),
+    );
+  }
+}
