@@ -35,14 +35,18 @@ const PLATFORMS: Readonly<Record<string, readonly string[]>> = {
   win32: ['x64', 'arm64'],
 };
 
-/** Wraps what onnxruntime throws, with the hint that fits the backend. */
-export function engineError(where: string, backend: string, cause: unknown): EngineError {
+/** The place in onnxruntime's source and the condition in front of what a message says. */
+const SOURCE_PLACE = /^\/onnxruntime_src\/.* was false\. /;
+
+/** Wraps what onnxruntime throws; where a session cannot be opened, with the hint that fits the backend. */
+export function engineError(what: 'opening' | 'running', backend: string, cause: unknown): EngineError {
   const message = cause instanceof Error ? cause.message : String(cause);
+  const hint = what === 'opening' ? BACKEND_HINTS[backend] : undefined;
   return new EngineError({
-    where,
+    where: `${what} a session`,
     expected: `the ${backend} backend to accept it`,
-    got: message.split('\n')[0],
-    ...(BACKEND_HINTS[backend] && { hint: BACKEND_HINTS[backend] }),
+    got: message.split('\n')[0].replace(SOURCE_PLACE, ''),
+    ...(hint && { hint }),
     cause,
   });
 }

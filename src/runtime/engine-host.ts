@@ -175,7 +175,7 @@ async function execute(
   try {
     return fetches ? await session.run(feeds, fetches) : await session.run(feeds);
   } catch (cause) {
-    throw engineError('running a session', backend, cause);
+    throw engineError('running', backend, cause);
   }
 }
 

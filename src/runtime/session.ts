@@ -70,6 +70,6 @@ export async function openSession(
       },
     });
   } catch (cause) {
-    throw engineError('opening a session', settings.backend, cause);
+    throw engineError('opening', settings.backend, cause);
   }
 }
