@@ -66,7 +66,7 @@ export function textConfig(): T5Config {
 
 export const CLIP_RECIPE: Recipe = {
   batch: 128,
-  steps: 1500,
+  steps: 1000,
   warmupSteps: 100,
   learningRate: 1e-3,
   weightDecay: 0.05,
@@ -78,7 +78,7 @@ export const CLIP_RECIPE: Recipe = {
 
 export const TEXT_RECIPE: Recipe = {
   ...CLIP_RECIPE,
-  steps: 6000,
+  steps: 2000,
   learningRate: 1e-3,
   weightDecay: 0.01,
 };
@@ -86,7 +86,7 @@ export const TEXT_RECIPE: Recipe = {
 export const DINO_RECIPE: Recipe = {
   ...CLIP_RECIPE,
   batch: 48,
-  steps: 1500,
+  steps: 1200,
   learningRate: 8e-4,
   weightDecay: 0.04,
   betas: [0.9, 0.98],

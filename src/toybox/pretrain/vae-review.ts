@@ -12,6 +12,7 @@ import { videoTensor } from './vae-batches.ts';
 import { bytesOfVideo, VaeQuality } from './vae-quality.ts';
 
 const CLIPS = 16;
+const FRAMES = 9;
 const SHEET_ROWS = 5;
 
 /** Held-out clips and pictures through the posterior's mean: quality and a sheet of originals above results. */
@@ -19,13 +20,14 @@ export async function openVaeReview(
   runtime: Runtime,
   cacheFolder: string,
   config: VaeConfig,
-  frames: number,
 ): Promise<Review> {
   const settings = { seed: 2, split: 'combinations', stage: 2, cacheFolder } as const;
-  const clips = Array.from({ length: CLIPS }, (_, i) => createUniverse({ ...settings, frames }).render(i));
+  const clips = Array.from({ length: CLIPS }, (_, i) =>
+    createUniverse({ ...settings, frames: FRAMES }).render(i),
+  );
   const universe = createUniverse({ ...settings, frames: 1 });
   const pictures = Array.from({ length: CLIPS }, (_, i) => universe.render(i));
-  const clipModel = await compileCodec(runtime, config, frames);
+  const clipModel = await compileCodec(runtime, config, FRAMES);
   const pictureModel = await compileCodec(runtime, config, 1);
 
   return async (parameters) => {

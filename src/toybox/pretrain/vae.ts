@@ -2,6 +2,7 @@ import type { Value } from '../../graph/index.ts';
 import * as g from '../../graph/index.ts';
 import { type VaeTrainingResult, vaeTrainingForward } from '../../models/cogvideox/vae/index.ts';
 import { Parameters } from '../../nn/parameters.ts';
+import { scalar } from '../../tensor/host-tensor.ts';
 import type { Shape } from '../../tensor/shape.ts';
 import { SIDE } from './configs.ts';
 import { gradientProgram } from './gradient-program.ts';
@@ -41,10 +42,7 @@ export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): Pretrain
     g.mean(g.mul(g.square(g.sub(of.result.reconstruction, of.video)), of.weight));
   const clipError = error(clip);
   const pictureError = error(picture);
-  const difference = g.sub(clip.result.reconstruction, clip.video);
-  const change = g.mean(
-    g.square(g.sub(g.slice(difference, 1, 1, frames), g.slice(difference, 1, 0, frames - 1))),
-  );
+  const change = changeError(clip, frames);
   const kl = g.mul(0.5, g.add(divergence(clip.result), divergence(picture.result)));
   const loss = [
     clipError,
@@ -59,8 +57,15 @@ export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): Pretrain
     frozen: new Map(),
     carried: () => new Map(),
     initialize: (seed) => initialVae(parameters.declared, seed, config.latentChannels),
-    openReview: (runtime) => openVaeReview(runtime, cacheFolder, config, frames),
+    openReview: (runtime) => openVaeReview(runtime, cacheFolder, config),
   };
+}
+
+/** Mean squared error of the differences between successive frames; 0 for single pictures. */
+function changeError({ result, video }: { result: VaeTrainingResult; video: Value }, frames: number): Value {
+  if (frames === 1) return g.constant(scalar(0));
+  const error = g.sub(result.reconstruction, video);
+  return g.mean(g.square(g.sub(g.slice(error, 1, 1, frames), g.slice(error, 1, 0, frames - 1))));
 }
 
 /** Log-variance of latents at the start: their noise must not drown what the decoder is to learn from. */
