@@ -14,10 +14,12 @@ import { createRuntime } from '../../src/runtime/index.ts';
 import { type FloatTensor, floats } from '../../src/tensor/host-tensor.ts';
 import { denoise } from '../../src/workflows/denoise.ts';
 import { describeGolden, expectClose, type GoldenTensors, openGolden, statedTolerance } from './golden.ts';
+import { releaseRotaryBase } from './release-rotary.ts';
 
 interface PipelineFile {
   readonly scheduler: Record<string, unknown>;
   readonly vae_scaling_factor: number;
+  readonly height: number;
 }
 
 describeGolden('dualreal-pipeline', async (golden) => {
@@ -26,7 +28,7 @@ describeGolden('dualreal-pipeline', async (golden) => {
     it('finds the transformer it was made with', () => expect.fail('dualreal-transformer is absent'));
     return;
   }
-  const { scheduler } = golden.json<PipelineFile>('config.json');
+  const { scheduler, height } = golden.json<PipelineFile>('config.json');
   const io = await golden.tensors('io.safetensors');
   const configFile = models.json<Record<string, unknown>>('config.json');
   const adapterFields = /^(use_(Id|Motion)Adapter|(spatial|temporal)_adapter_)/;
@@ -60,7 +62,7 @@ describeGolden('dualreal-pipeline', async (golden) => {
       config,
       options,
       { batch, latentFrames, latentHeight, latentWidth, textTokens: text.shape[1], conditioned },
-      { rotaryBase: { rows: 30, columns: 45 }, frozen: true },
+      { rotaryBase: releaseRotaryBase(config.patch, height / latentHeight), frozen: true },
     );
     const runtime = createRuntime({ inline: true, threads: 2 });
     const executable = await runtime.compile(g.program(name, { output }), { weights });
