@@ -26,6 +26,11 @@ test.each([
   expect(messages('graph/value.ts', text)).toEqual(['graph/ imports runtime/, which comes later']);
 });
 
+test.each(['graph/gradient.test.ts', 'graph/peak-memory.cases.ts'])('%s may run what it proves', (file) => {
+  expect(messages(file, "import { a } from '../runtime/a.ts';")).toEqual([]);
+  expect(messages(file, "import { a } from '../../bench/a.ts';")).toHaveLength(1);
+});
+
 test('the position of a violation is its line', () => {
   const text = "import { a } from './a.ts';\n\nimport { b } from '../cli/b.ts';\n";
   expect(checkFile('store/index.ts', text)).toEqual([

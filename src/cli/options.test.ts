@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { doctorRequestSchema } from '../workflows/doctor-request.ts';
 import { generateRequestSchema } from '../workflows/generate-request.ts';
 import { trainRequestSchema } from '../workflows/train-request.ts';
 import { frameRate, keyValue, number, parseRequest, RequestError } from './options.ts';
@@ -42,5 +43,11 @@ it.each([
 it('names flags as they are written', () => {
   expect(() => parseRequest(generateRequestSchema, { prompts: [] })).toThrow(
     'option --prompt: expected something',
+  );
+});
+
+it('a rule over several options is told without an option', () => {
+  expect(() => parseRequest(doctorRequestSchema, { subject: [], motion: [] })).toThrow(
+    'the options: expected',
   );
 });

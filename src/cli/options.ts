@@ -50,7 +50,10 @@ export function parseRequest<T>(schema: z.ZodType<T>, flags: Readonly<Record<str
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const [field, ...inside] = issue.path.map(String);
-  const option = `option --${flagOf(field ?? 'request')}`;
+  if (field === undefined && issue.code === 'custom') {
+    throw new RequestError({ where: 'the options', expected: issue.message, got: 'other ones', hint: HELP });
+  }
+  const option = field === undefined ? 'the options' : `option --${flagOf(field)}`;
   const where = inside.length > 0 ? `${option} ${inside.join('.')}` : option;
   if (issue.input === undefined && issue.code !== 'unrecognized_keys') {
     throw new RequestError({ where, expected: 'to be given', got: 'nothing', hint: HELP });

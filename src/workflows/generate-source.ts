@@ -122,7 +122,7 @@ function requireSampling({ steps, seed, count }: GenerateRequest, { schedule }: 
       got: String(steps),
     });
   }
-  if (!Number.isSafeInteger(seed + count - 1)) {
+  if (count - 1 > Number.MAX_SAFE_INTEGER - seed) {
     throw new GenerateError({
       where: 'option --seed',
       expected: `a seed with room for ${count} after it`,

@@ -75,8 +75,15 @@ export async function* prepareFeatures(
       ...(left !== undefined && { secondsLeft: left }),
     };
   }
-  requireEqualLengths(features, sample);
-  return features;
+  const { long, short } = byLength(features);
+  if (long.length === 0) {
+    throw new DualrealError({ where: 'training data', expected: 'at least one usable file', got: 'none' });
+  }
+  if (short.length === 0) return long;
+  const unequal = unequalLengths(long, short, sample);
+  if (!request.skipBadFiles) throw unequal;
+  yield { type: 'notice', message: `left out ${unequal.message}` };
+  return long;
 }
 
 async function prepareItem(
@@ -245,21 +252,32 @@ function posteriorOf(tensors: ReadonlyMap<string, HostTensor>): Posterior {
   return { mean: asFloats(tensors.get('mean')!), logVariance: asFloats(tensors.get('log_variance')!) };
 }
 
-/** A batch mixes clips, so all must have as many frames. */
-function requireEqualLengths(features: readonly ItemFeatures[], { temporalRatio }: SampleShape): void {
-  const lengths = features.map(({ posterior }) => posterior.mean.shape[0]);
-  const shortest = Math.min(...lengths);
-  const longest = Math.max(...lengths);
-  if (features.length === 0) {
-    throw new DualrealError({ where: 'training data', expected: 'at least one usable file', got: 'none' });
-  }
-  if (shortest === longest) return;
-  const short = features.filter((_, i) => lengths[i] < longest).map(({ path }) => path);
-  throw new MediaError({
-    where: short.join(', '),
-    expected: `clips as long as the others (${(longest - 1) * temporalRatio + 1} frames)`,
-    got: `${(shortest - 1) * temporalRatio + 1} frames`,
-    hint: `use --frames ${(shortest - 1) * temporalRatio + 1}, or leave the short clips out`,
+/** Those of the greatest length, and the shorter ones: a batch mixes clips, so all must be as long. */
+function byLength(features: readonly ItemFeatures[]): {
+  readonly long: readonly ItemFeatures[];
+  readonly short: readonly ItemFeatures[];
+} {
+  const longest = Math.max(...features.map(latentFrames));
+  return {
+    long: features.filter((item) => latentFrames(item) === longest),
+    short: features.filter((item) => latentFrames(item) < longest),
+  };
+}
+
+const latentFrames = ({ posterior }: ItemFeatures): number => posterior.mean.shape[0];
+
+function unequalLengths(
+  [long]: readonly ItemFeatures[],
+  short: readonly ItemFeatures[],
+  { temporalRatio }: SampleShape,
+): MediaError {
+  const pixelFrames = (latents: number) => (latents - 1) * temporalRatio + 1;
+  const shortest = pixelFrames(Math.min(...short.map(latentFrames)));
+  return new MediaError({
+    where: short.map(({ path }) => path).join(', '),
+    expected: `clips as long as the others (${pixelFrames(latentFrames(long))} frames)`,
+    got: `${shortest} frames`,
+    hint: `use --frames ${shortest}, or leave the short clips out (--skip-bad-files does)`,
   });
 }
 
