@@ -244,9 +244,11 @@ const padOp = defineOp<PadAttributes>({
   backward: ({ inputs: [x], gradients, attributes: { axis, before } }) => [
     slice(gradients[0]!, axis, before, before + x.shape[axis]),
   ],
-  emit: (emitter, { inputs, outputs, attributes: { axis, before, after } }) => {
-    const amounts = emitter.integers([before, after]);
-    emitter.node('Pad', [inputs[0], amounts, '', emitter.integers([axis])], outputs, { mode: 'constant' });
+  emit: (emitter, { inputs, outputs, inputTypes: [{ shape }], attributes: { axis, before, after } }) => {
+    const margins = (margin: number) => shape.map((_, i) => (i === axis ? margin : 0));
+    // Of every axis, without the input that names some: onnxruntime's transpose optimizer overlooks that one.
+    const amounts = emitter.integers([...margins(before), ...margins(after)]);
+    emitter.node('Pad', [inputs[0], amounts], outputs, { mode: 'constant' });
   },
 });
 

@@ -3,8 +3,8 @@ import * as g from '../../graph/index.ts';
 import type { BlockSite, TransformerHooks } from '../../models/cogvideox/transformer/index.ts';
 import type { MotionBoothOptions } from './options.ts';
 
-/** Keeps logarithms and their gradients finite where attention vanishes. */
-const EPSILON = 1e-7;
+/** Keeps logarithms and their gradients finite where attention vanishes; 1 + it is an f32. */
+const EPSILON = 2 ** -23;
 
 /**
  * How much each video token attends to the subject's words: softmax(q·kᵀ/√d) of the video's queries, averaged
