@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 
-/** "A dog, playing guitar!" → "a-dog-playing-guitar". */
-function slug(text: string): string {
+/** What `requireSafeName` allows. */
+const MAXIMUM_LENGTH = 64;
+
+/** "A bear, playing guitar!" → "a-bear-playing-guitar"; letters lose their accents. */
+function slug(text: string, length: number): string {
   const words = text
     .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '');
-  return words.slice(0, 48).replace(/-+$/, '') || 'video';
+  return words.slice(0, length).replace(/-+$/, '') || 'video';
 }
 
 /**
@@ -16,5 +20,6 @@ function slug(text: string): string {
  */
 export function outputId(prompt: string, seed: number, recipe: object): string {
   const digest = createHash('sha256').update(JSON.stringify(recipe)).digest('hex').slice(0, 8);
-  return `${slug(prompt)}-s${seed}-${digest}`;
+  const end = `-s${seed}-${digest}`;
+  return slug(prompt, MAXIMUM_LENGTH - end.length) + end;
 }
