@@ -78,7 +78,7 @@ export const CLIP_RECIPE: Recipe = {
 
 export const TEXT_RECIPE: Recipe = {
   ...CLIP_RECIPE,
-  steps: 2000,
+  steps: 1000,
   learningRate: 1e-3,
   weightDecay: 0.01,
 };
