@@ -4,22 +4,15 @@ import { createFlowEstimator } from '../../src/models/raft/flow-estimator.ts';
 import { parseRaftConfig, plainRaftWeights, raftFlow } from '../../src/models/raft/index.ts';
 import { Parameters } from '../../src/nn/parameters.ts';
 import { createRuntime, requireWeights, type WeightTable } from '../../src/runtime/index.ts';
-import { floats, type HostTensor } from '../../src/tensor/host-tensor.ts';
-import { type Shape, sizeOf } from '../../src/tensor/shape.ts';
+import type { HostTensor } from '../../src/tensor/host-tensor.ts';
+import { sizeOf } from '../../src/tensor/shape.ts';
 import { evaluate } from './evaluate.ts';
 import { describeGolden, expectClose, type Golden, type GoldenTensors, statedTolerance } from './golden.ts';
-
-interface Recipe {
-  readonly name: string;
-  readonly shape: Shape;
-  readonly seed: number;
-  readonly lo: number;
-  readonly hi: number;
-}
+import { madeWeights, type WeightRecipe } from './recipe-weights.ts';
 
 for (const folder of ['raft-small', 'raft-basic']) {
   describeGolden(folder, async (golden) => {
-    const { weights: recipes, ...json } = golden.json<{ weights?: Recipe[] }>('config.json');
+    const { weights: recipes, ...json } = golden.json<{ weights?: WeightRecipe[] }>('config.json');
     const config = parseRaftConfig(json, golden.path('config.json'));
     const io = await golden.tensors('io.safetensors');
     const weights = await weightsOf(golden, recipes);
@@ -78,28 +71,7 @@ function recordedPart(io: GoldenTensors, name: string, probed: ReadonlyMap<strin
   return slice(value, 1, 0, channels);
 }
 
-async function weightsOf(golden: Golden, recipes: readonly Recipe[] | undefined): Promise<WeightTable> {
+async function weightsOf(golden: Golden, recipes: readonly WeightRecipe[] | undefined): Promise<WeightTable> {
   if (!recipes) return plainRaftWeights(new Map(await golden.tensors('model.safetensors')));
-  const made = recipes.map(({ name, shape, seed, lo, hi }) => {
-    const uniform = mulberry32(seed);
-    return [
-      name,
-      floats(
-        shape,
-        Float32Array.from({ length: sizeOf(shape) }, () => lo + (hi - lo) * uniform()),
-      ),
-    ] as const;
-  });
-  return plainRaftWeights(new Map(made));
-}
-
-/** The generator that the folder's README names. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  return plainRaftWeights(madeWeights(recipes));
 }

@@ -2,9 +2,10 @@ import * as g from '../../graph/index.ts';
 import { Parameters } from '../../nn/parameters.ts';
 import { type Runtime, requireWeights, type WeightTable } from '../../runtime/index.ts';
 import { ShapeError } from '../../tensor/errors.ts';
-import { type FloatTensor, floats } from '../../tensor/host-tensor.ts';
+import type { FloatTensor } from '../../tensor/host-tensor.ts';
 import { formatShape, sameShape } from '../../tensor/shape.ts';
 import { BatchedProgram, type EncodeOptions } from '../batched-program.ts';
+import { evenMargins, withEdges, withoutEdges } from '../edges.ts';
 import { MIN_SIDE, parseRaftConfig, STRIDE } from './config.ts';
 import { raftFlow } from './model.ts';
 import { plainRaftWeights } from './weights.ts';
@@ -62,64 +63,11 @@ export function createFlowEstimator(runtime: Runtime, source: FlowEstimatorSourc
           hint: 'enlarge small images first',
         });
       }
-      const margins = { rows: marginOf(height), columns: marginOf(width) };
+      const margins = evenMargins(height, width, STRIDE);
       const [a, b] = [first, second].map((image) => withEdges(image, margins));
       const flow = await program.run({ first: a, second: b }, options);
       return withoutEdges(flow, [height, width], margins);
     },
     release: () => program.release(),
   };
-}
-
-interface Margin {
-  readonly before: number;
-  readonly after: number;
-}
-
-interface Margins {
-  readonly rows: Margin;
-  readonly columns: Margin;
-}
-
-/** What makes a side a multiple of 8, half on each side (RAFT's InputPadder, mode "sintel"). */
-function marginOf(side: number): Margin {
-  const missing = (STRIDE - (side % STRIDE)) % STRIDE;
-  return { before: missing >> 1, after: missing - (missing >> 1) };
-}
-
-/** [B, C, H, W] with its edge pixels repeated outwards. */
-export function withEdges(image: FloatTensor, { rows, columns }: Margins): FloatTensor {
-  const [batch, channels, height, width] = image.shape;
-  const [tall, wide] = [height + rows.before + rows.after, width + columns.before + columns.after];
-  if (tall === height && wide === width) return image;
-  const out = new Float32Array(batch * channels * tall * wide);
-  let at = 0;
-  for (let plane = 0; plane < batch * channels; plane++) {
-    for (let row = 0; row < tall; row++) {
-      const from = Math.min(Math.max(row - rows.before, 0), height - 1);
-      const line = (plane * height + from) * width;
-      out.fill(image.data[line], at, at + columns.before);
-      out.set(image.data.subarray(line, line + width), at + columns.before);
-      out.fill(image.data[line + width - 1], at + columns.before + width, at + wide);
-      at += wide;
-    }
-  }
-  return floats([batch, channels, tall, wide], out);
-}
-
-/** The middle of [B, C, tall, wide]: what {@link withEdges} added is cut off. */
-function withoutEdges(
-  image: FloatTensor,
-  [height, width]: readonly [number, number],
-  { rows, columns }: Margins,
-): FloatTensor {
-  const [batch, channels, tall, wide] = image.shape;
-  if (tall === height && wide === width) return image;
-  const out = new Float32Array(batch * channels * height * width);
-  for (let line = 0; line < batch * channels * height; line++) {
-    const plane = Math.floor(line / height);
-    const from = (plane * tall + rows.before + (line % height)) * wide + columns.before;
-    out.set(image.data.subarray(from, from + width), line * width);
-  }
-  return floats([batch, channels, height, width], out);
 }

@@ -7,8 +7,9 @@ import { type FloatTensor, floats } from '../../tensor/host-tensor.ts';
 import { randomStream } from '../../tensor/random.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import { UnsupportedConfigError } from '../config.ts';
+import { withEdges } from '../edges.ts';
 import { correlationPyramid, lookUp } from './correlation.ts';
-import { createFlowEstimator, withEdges } from './flow-estimator.ts';
+import { createFlowEstimator } from './flow-estimator.ts';
 import { parseRaftConfig, plainRaftWeights, raftFlow } from './index.ts';
 import { bilinearUpsample, convexUpsample } from './upsample.ts';
 
