@@ -6,9 +6,16 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { createRuntime, type Tensors, type WeightTable } from '../src/runtime/index.ts';
-import type { HostTensor } from '../src/tensor/host-tensor.ts';
-import { readSafetensorsFile, readSafetensorsHeader, readTensor } from '../src/tensor/safetensors.ts';
-import { batchFile, type Job, LEARNING_RATE, OPTIMIZER, type Size, traceJob, weightsFile } from './engine-jobs.ts';
+import { readSafetensorsFile, readSafetensorsHeader } from '../src/tensor/safetensors.ts';
+import {
+  batchFile,
+  type Job,
+  LEARNING_RATE,
+  OPTIMIZER,
+  type Size,
+  traceJob,
+  weightsFile,
+} from './engine-jobs.ts';
 
 const [job, folder, size] = process.argv.slice(2);
 const { program, trainable } = traceJob(job as Job, JSON.parse(size) as Size);
@@ -37,8 +44,7 @@ async function training(): Promise<() => Promise<number>> {
     tensors: [...trainable].map(([name, shape]) => ({ name, shape, group: 'all' })),
     optimizer: OPTIMIZER,
   });
-  const parameters = new Map<string, HostTensor>();
-  for (const name of trainable.keys()) parameters.set(name, await readTensor(header, name));
+  const parameters = new Map([...trainable.keys()].map((name) => [name, weights.get(name)!] as const));
   await trainer.load({ parameters });
   const executable = await runtime.compile(program, { weights, trainer });
   return async () => {

@@ -129,7 +129,13 @@ export async function writeInputs(folder: string, size: Size): Promise<void> {
     ['target', normal(['target'], latents)],
     ['text', normal(['text'], [size.batch, size.textTokens, config.textDim])],
     ['condition', normal(['condition'], [size.batch, 1, OPTIONS.conditionDim])],
-    ['timestep', floats([size.batch], Float32Array.from({ length: size.batch }, (_, i) => 137 + 211 * i))],
+    [
+      'timestep',
+      floats(
+        [size.batch],
+        Float32Array.from({ length: size.batch }, (_, i) => 137 + 211 * i),
+      ),
+    ],
   ]);
   await writeSafetensorsFile(batchFile(folder), batch);
 }

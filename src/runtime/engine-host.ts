@@ -12,10 +12,12 @@ import {
   NonFiniteLossError,
   type Tensors,
   type TrainerSettings,
+  type TrainerSources,
   type TrainerState,
   type TrainStepRequest,
   type TrainStepResult,
 } from './training.ts';
+import { copyElements } from './weight-table.ts';
 
 interface Trainer {
   readonly arena: ParameterArena;
@@ -83,7 +85,7 @@ export class EngineHost {
    * Sets all parameters, and what else is given: the optimizer's state, the moving average (which otherwise
    * starts anew from the parameters). Where anything does not fit, nothing changes.
    */
-  loadTrainer(trainerId: number, state: Partial<TrainerState> & Pick<TrainerState, 'parameters'>): void {
+  loadTrainer(trainerId: number, state: TrainerSources): void {
     const { arena, optimizer, averageDecay } = this.trainer(trainerId);
     arena.requireParameters('trainable parameters', state.parameters);
     if (state.optimizer) optimizer.requireState(state.optimizer);
@@ -96,7 +98,7 @@ export class EngineHost {
     if (state.optimizer) optimizer.loadState(state.optimizer);
     if (averageDecay === undefined) return;
     startMovingAverage(arena);
-    for (const [name, tensor] of state.average ?? []) arena.averageOf(name).set(tensor.data as Float32Array);
+    for (const [name, source] of state.average ?? []) copyElements(source, arena.averageOf(name));
   }
 
   readTrainer(trainerId: number): TrainerState {

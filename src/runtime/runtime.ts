@@ -13,6 +13,7 @@ import {
   GRADIENT_PREFIX,
   type Tensors,
   type TrainerSettings,
+  type TrainerSources,
   type TrainerState,
   type TrainStepRequest,
   type TrainStepResult,
@@ -53,7 +54,7 @@ export interface Executable {
 export interface Trainer {
   readonly id: number;
   readonly tensors: readonly TrainableTensor[];
-  load(state: Partial<TrainerState> & Pick<TrainerState, 'parameters'>): Promise<void>;
+  load(state: TrainerSources): Promise<void>;
   read(): Promise<TrainerState>;
   release(): Promise<void>;
 }

@@ -1,11 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import * as g from '../graph/index.ts';
 import { DualrealError, ShapeError } from '../tensor/errors.ts';
-import { type FloatTensor, floats, integers } from '../tensor/host-tensor.ts';
+import { type FloatTensor, floats, type HostTensor, integers } from '../tensor/host-tensor.ts';
 import { randomStream } from '../tensor/random.ts';
+import { readSafetensorsHeader, writeSafetensorsFile } from '../tensor/safetensors.ts';
 import { type Shape, sizeOf } from '../tensor/shape.ts';
 import { createRuntime, type Executable, type Trainer } from './runtime.ts';
 import { GRADIENT_PREFIX, NonFiniteLossError, type TrainerState } from './training.ts';
+import { fileVersion } from './weight-table.ts';
 
 const runtime = createRuntime({ threads: 1 });
 afterAll(() => runtime.close());
@@ -207,6 +212,41 @@ describe('the state of a trainer', () => {
     // A trainer without an average does not drop one silently.
     await expect(trainer.load({ parameters: other, average: other })).rejects.toThrow(DualrealError);
     expect((await trainer.read()).parameters).toEqual(START);
+  });
+
+  it('is read from regions of a file as from memory, unless the file was replaced', async () => {
+    const averaged = await start(0.9);
+    const executable = await runtime.compile(objective(2), { trainer: averaged });
+    await executable.trainStep({ microBatches: [batchOf('one', 2)], learningRate: 0.1 });
+    const state = await averaged.read();
+    const folder = mkdtempSync(join(tmpdir(), 'trainer-'));
+    const save = async (name: string, tensors: ReadonlyMap<string, HostTensor>) => {
+      const path = join(folder, name);
+      await writeSafetensorsFile(path, tensors);
+      const { entries } = await readSafetensorsHeader(path);
+      const version = fileVersion(path);
+      return new Map([...entries].map(([key, entry]) => [key, { file: path, version, ...entry }]));
+    };
+    try {
+      const [parameters, optimizer, average] = [
+        await save('parameters', state.parameters),
+        await save('optimizer', state.optimizer),
+        await save('average', state.average!),
+      ];
+      const resumed = await start(0.9);
+      await resumed.load({ parameters, optimizer, average });
+      expect(await resumed.read()).toEqual(state);
+
+      const fresh = await start(0.9);
+      const before = await fresh.read();
+      await save('average', new Map([...state.average!].reverse()));
+      await expect(fresh.load({ parameters, optimizer, average })).rejects.toThrow(
+        /the file that was opened/,
+      );
+      expect(await fresh.read()).toEqual(before);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('is gone after its release', async () => {

@@ -2,6 +2,7 @@ import { DualrealError } from '../tensor/errors.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import type { AdamWSettings } from './optimizer/adamw.ts';
 import type { TrainableTensor } from './optimizer/parameter-arena.ts';
+import type { WeightTable } from './weight-table.ts';
 
 /** Prefix of the program outputs that are gradients of trainable inputs of the same name. */
 export const GRADIENT_PREFIX = 'gradient:';
@@ -33,6 +34,13 @@ export interface TrainerState {
   readonly parameters: Map<string, HostTensor>;
   readonly optimizer: Map<string, HostTensor>;
   readonly average: Map<string, HostTensor> | undefined;
+}
+
+/** What a trainer is loaded from. Regions of files are read straight into its memory. */
+export interface TrainerSources {
+  readonly parameters: WeightTable;
+  readonly optimizer?: WeightTable | undefined;
+  readonly average?: WeightTable | undefined;
 }
 
 /** NaN or infinity in the loss. Nothing was changed. */

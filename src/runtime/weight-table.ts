@@ -1,8 +1,8 @@
-import { type BigIntStats, realpathSync, statSync } from 'node:fs';
+import { type BigIntStats, closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, parse, relative } from 'node:path';
 import type { WeightLocation } from '../graph/onnx-writer.ts';
 import type { Program } from '../graph/program.ts';
-import { DTYPE_SIZE_BYTES, type DType } from '../tensor/dtype.ts';
+import { bytesOf, DTYPE_SIZE_BYTES, type DType, type TensorData } from '../tensor/dtype.ts';
 import { DualrealError, FileFormatError } from '../tensor/errors.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../tensor/shape.ts';
@@ -19,7 +19,9 @@ export interface FileRegion {
   readonly byteLength: number;
 }
 
-export type WeightTable = ReadonlyMap<string, FileRegion | HostTensor>;
+/** A tensor in memory, or in a file from which it is read where and when it is needed. */
+export type TensorSource = FileRegion | HostTensor;
+export type WeightTable = ReadonlyMap<string, TensorSource>;
 
 /** Names or shapes of a checkpoint that are not those of the model; lists every one. */
 export class WeightsMismatchError extends DualrealError {}
@@ -103,6 +105,41 @@ export function bindWeights(traced: Program, table: WeightTable): BoundWeights {
   }
   return { locations, externalRoot: files.root };
 }
+
+/** Throws unless every region of a file is where it was found. */
+export function requireReadable(table: WeightTable): void {
+  const files = new FilesInUse();
+  for (const [name, source] of table) if (!('data' in source)) locate(name, source, files);
+}
+
+/** Copies a tensor's elements to `target`, an array of its dtype and size. */
+export function copyElements(source: TensorSource, target: TensorData): void {
+  const bytes = bytesOf(target);
+  if ('data' in source) {
+    bytes.set(bytesOf(source.data));
+    return;
+  }
+  const file = openSync(source.file, 'r');
+  try {
+    for (let done = 0; done < bytes.byteLength; ) {
+      const count = Math.min(READ_PIECE_BYTES, bytes.byteLength - done);
+      const read = readSync(file, bytes, done, count, source.byteOffset + done);
+      if (read === 0) {
+        const [expected, got] = [
+          `${bytes.byteLength} bytes at ${source.byteOffset}`,
+          `the end after ${done}`,
+        ];
+        throw new FileFormatError({ where: source.file, expected, got, hint: REPLACED });
+      }
+      done += read;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+// Linux reads at most 2^31 − 4096 bytes per call.
+const READ_PIECE_BYTES = 1 << 28;
 
 const FLOATS: ReadonlySet<DType> = new Set(['f16', 'bf16', 'f32', 'f64']);
 

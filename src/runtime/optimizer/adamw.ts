@@ -1,5 +1,6 @@
 import { DualrealError } from '../../tensor/errors.ts';
 import { floats, type HostTensor, integers } from '../../tensor/host-tensor.ts';
+import { copyElements, requireReadable, type WeightTable } from '../weight-table.ts';
 import { type ArenaTensor, type ParameterArena, requireExactTensors } from './parameter-arena.ts';
 
 export interface AdamWSettings {
@@ -87,18 +88,18 @@ export class AdamW {
   }
 
   /** Continues exactly where {@link state} was taken. Any missing, extra or mis-shaped tensor: no change. */
-  loadState(state: ReadonlyMap<string, HostTensor>): void {
+  loadState(state: WeightTable): void {
     const steps = this.requireState(state);
     for (const { name, index } of this.#arena.tensors) {
       const { first, second } = this.#arena.momentsOf(name);
-      first.set(state.get(`${name}.exp_avg`)!.data as Float32Array);
-      second.set(state.get(`${name}.exp_avg_sq`)!.data as Float32Array);
+      copyElements(state.get(`${name}.exp_avg`)!, first);
+      copyElements(state.get(`${name}.exp_avg_sq`)!, second);
       this.#steps[index] = steps[index];
     }
   }
 
   /** Throws unless {@link loadState} would take the state; returns its step counts, in arena order. */
-  requireState(state: ReadonlyMap<string, HostTensor>): readonly number[] {
+  requireState(state: WeightTable): readonly number[] {
     const { tensors } = this.#arena;
     const expected = tensors.flatMap(({ name, shape }) => [
       { name: `${name}.exp_avg`, shape, dtype: 'f32' as const },
@@ -106,7 +107,12 @@ export class AdamW {
       { name: `${name}.step`, shape: [], dtype: 'i64' as const },
     ]);
     requireExactTensors('optimizer state', expected, state);
-    const steps = tensors.map(({ name }) => Number(state.get(`${name}.step`)!.data[0]));
+    requireReadable(state);
+    const steps = tensors.map(({ name }) => {
+      const step = new BigInt64Array(1);
+      copyElements(state.get(`${name}.step`)!, step);
+      return Number(step[0]);
+    });
     const valid = steps.every((count) => Number.isSafeInteger(count) && count >= 0);
     requireSetting('step', 'counts ≥ 0', steps, valid);
     return steps;

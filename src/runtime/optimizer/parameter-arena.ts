@@ -1,6 +1,7 @@
 import { DualrealError, ShapeError } from '../../tensor/errors.ts';
 import type { HostTensor } from '../../tensor/host-tensor.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../../tensor/shape.ts';
+import { copyElements, requireReadable, type WeightTable } from '../weight-table.ts';
 import { instantiateKernels, type OptimizerKernels } from './kernels.ts';
 import { Memory, WASM_MEMORY_LIMIT_BYTES, WASM_PAGE_BYTES, type WasmMemory } from './web-assembly.ts';
 
@@ -114,15 +115,16 @@ export class ParameterArena {
   }
 
   /** Copies all parameters in. The names and shapes must be exactly the arena's, and f32; else nothing changes. */
-  loadParameters(values: ReadonlyMap<string, HostTensor>): void {
+  loadParameters(values: WeightTable): void {
     this.requireParameters('trainable parameters', values);
-    for (const { name } of this.tensors) this.parameterOf(name).set(values.get(name)!.data as Float32Array);
+    for (const { name } of this.tensors) copyElements(values.get(name)!, this.parameterOf(name));
   }
 
   /** Throws one {@link ShapeError} unless the names, shapes and dtypes are exactly those of the parameters. */
-  requireParameters(where: string, values: ReadonlyMap<string, HostTensor>): void {
+  requireParameters(where: string, values: WeightTable): void {
     const expected = this.tensors.map(({ name, shape }) => ({ name, shape, dtype: 'f32' as const }));
     requireExactTensors(where, expected, values);
+    requireReadable(values);
   }
 
   /** The tensors of the named groups, in arena order; of all groups where none are named. */
@@ -146,7 +148,7 @@ export class ParameterArena {
 export function requireExactTensors(
   where: string,
   expected: readonly Pick<HostTensor & { name: string }, 'name' | 'shape' | 'dtype'>[],
-  values: ReadonlyMap<string, HostTensor>,
+  values: WeightTable,
 ): void {
   const problems: string[] = [];
   for (const { name, shape, dtype } of expected) {
