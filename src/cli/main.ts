@@ -6,6 +6,7 @@ import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addExchangeCommands } from './commands/exchange.ts';
 import { addGenerateCommand } from './commands/generate.ts';
+import { addPretrainCommands } from './commands/pretrain.ts';
 import { addToyboxCommands } from './commands/toybox.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { describeError } from './describe-error.ts';
@@ -26,6 +27,7 @@ export function createProgram(): Command {
   addExchangeCommands(program);
   addBaseCommand(program);
   addToyboxCommands(program);
+  addPretrainCommands(program);
   addDemoCommand(program);
   return program;
 }

@@ -9,6 +9,7 @@ import { averageOf } from '../toybox/pretrain/session.ts';
 import { vaeVariant } from '../toybox/pretrain/vae-configs.ts';
 import { pretrainFolder } from './pretrain.ts';
 import { pretrainRequestSchema } from './pretrain-request.ts';
+import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
 /** What `dualreal pretrain export <model>` is asked for. */
@@ -19,6 +20,8 @@ export const pretrainExportRequestSchema = z.strictObject({
     name: true,
     stateFolder: true,
     weightsFolder: true,
+    cacheFolder: true,
+    artFolder: true,
     device: true,
     threads: true,
   }).shape,
@@ -42,10 +45,11 @@ export async function* exportPretrained(
   const parameters = averageOf(checkpoint.tensors);
   let scale: { scalingFactor?: number } = {};
   if (model === 'vae') {
+    yield* universePreparation(request, context.signal);
     yield { type: 'stage', stage: 'measuring latents' };
     const runtime = context.openRuntime({ device, threads });
     const { config } = vaeVariant(variant);
-    scale = { scalingFactor: await latentScale(runtime, context.cacheFolder, config, parameters) };
+    scale = { scalingFactor: await latentScale(runtime, request.cacheFolder, config, parameters) };
     await runtime.close();
   }
   const components = await writeModel(weightsFolder, { model, variant, parameters, ...scale });

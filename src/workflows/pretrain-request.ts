@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { PRETRAINED_MODELS } from '../toybox/pretrain/recipe.ts';
+import { DEFAULT_CACHE_FOLDER } from '../toybox/universe/universe.ts';
 
 /** What `dualreal pretrain <model>` is asked for. */
 export const pretrainRequestSchema = z.strictObject({
@@ -22,6 +24,10 @@ export const pretrainRequestSchema = z.strictObject({
   stateFolder: z.string().default('training-state'),
   /** Of the base; text reads CLIP's weights from it. */
   weightsFolder: z.string().default('weights/toybox'),
+  /** Holds the universe's decoded art (300 MB); made where it is missing. */
+  cacheFolder: z.string().min(1).default(DEFAULT_CACHE_FOLDER),
+  /** Holds the art packages (750 MB), installed where they are missing. */
+  artFolder: z.string().min(1).default(join(DEFAULT_CACHE_FOLDER, 'toybox-art')),
   /** Of the run inside it; absent: the model, and the variant where it is another than the shipped one. */
   name: z.string().optional(),
   checkpointMinutes: z.number().positive().default(3),

@@ -7,11 +7,18 @@ import { openDinoJudge } from '../toybox/pretrain/dino-judge.ts';
 import { readShipped, type ShippedComponent } from '../toybox/pretrain/shipped.ts';
 import { judgeVae } from '../toybox/pretrain/vae-judge.ts';
 import { pretrainRequestSchema } from './pretrain-request.ts';
+import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
 /** What `dualreal pretrain score` is asked for. */
 export const pretrainScoreRequestSchema = z.strictObject({
-  ...pretrainRequestSchema.pick({ weightsFolder: true, device: true, threads: true }).shape,
+  ...pretrainRequestSchema.pick({
+    weightsFolder: true,
+    cacheFolder: true,
+    artFolder: true,
+    device: true,
+    threads: true,
+  }).shape,
 });
 
 export type PretrainScoreRequest = z.output<typeof pretrainScoreRequestSchema>;
@@ -37,6 +44,7 @@ export async function* scorePretrained(
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, readonly PretrainScore[]> {
   const { weightsFolder, device, threads } = request;
+  yield* universePreparation(request, context.signal);
   const runtime = context.openRuntime({ device, threads });
   const scores: PretrainScore[] = [];
   try {
@@ -46,7 +54,7 @@ export async function* scorePretrained(
         continue;
       }
       yield { type: 'stage', stage: 'scoring', detail: component };
-      scores.push(...(await measure(runtime, context.cacheFolder, weightsFolder)));
+      scores.push(...(await measure(runtime, request.cacheFolder, weightsFolder)));
     }
   } finally {
     await runtime.close();

@@ -29,6 +29,7 @@ const requestOf = (fields: object) =>
     steps: 4,
     threads: 1,
     stateFolder: folder,
+    cacheFolder: folder,
     ...fields,
   });
 

@@ -11,6 +11,7 @@ import type { BatchRequest, PretrainingTask, Review } from '../toybox/pretrain/t
 import { openTask } from '../toybox/pretrain/tasks.ts';
 import { drawCurves } from './pretrain-curves.ts';
 import type { PretrainRequest } from './pretrain-request.ts';
+import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
 export interface PretrainResult {
@@ -70,7 +71,8 @@ async function* trainIn(
   const started = clock();
   const { checkpoint, notices } = await latestCheckpoint(run);
   for (const message of notices) yield { type: 'notice', message };
-  const batchRequest: BatchRequest = { ...request, cacheFolder: context.cacheFolder };
+  yield* universePreparation(request, signal);
+  const batchRequest: BatchRequest = { ...request };
   const opened = await openTask(batchRequest);
   const totalSteps = request.steps ?? (checkpoint?.progress.totalSteps as number) ?? opened.recipe.steps;
   const task: PretrainingTask = { ...opened, recipe: { ...opened.recipe, steps: totalSteps } };

@@ -46,7 +46,7 @@ export async function* previewUniverse(
   context: Pick<WorkflowContext, 'signal'>,
 ): AsyncGenerator<WorkflowEvent, PreviewUniverseResult> {
   const { seed, frames, stage, cacheFolder } = request;
-  yield* preparation(request, context.signal);
+  yield* universePreparation(request, context.signal);
   yield { type: 'stage', stage: 'render' };
   const atlas = openUniverseAtlas(cacheFolder);
   const universeOf = (split: 'pretraining' | 'evaluation' | 'development', count = frames) =>
@@ -73,8 +73,8 @@ export async function* previewUniverse(
 }
 
 /** Installs and decodes; its callbacks become events, the newest at most every fifth of a second. */
-async function* preparation(
-  { cacheFolder, artFolder }: PreviewUniverseRequest,
+export async function* universePreparation(
+  { cacheFolder, artFolder }: Pick<PreviewUniverseRequest, 'cacheFolder' | 'artFolder'>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<WorkflowEvent> {
   let latest: PrepareProgress | undefined;

@@ -64,10 +64,11 @@ function short(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
+/** A running mean over about the last thirty points; at the start, over those there are. */
 function smooth(points: Curve['points']): Curve['points'] {
-  let mean = points[0]?.[1] ?? 0;
-  return points.map(([step, value]) => {
-    mean += 0.03 * (value - mean);
+  let mean = 0;
+  return points.map(([step, value], i) => {
+    mean += Math.max(0.03, 1 / (i + 1)) * (value - mean);
     return [step, mean] as const;
   });
 }
