@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { encodeReferenceImage } from '../../workflows/encode-reference.ts';
 import { exportAdapter, exportRequestSchema } from '../../workflows/export.ts';
 import { importAdapter, importRequestSchema } from '../../workflows/import.ts';
-import { parseRequest } from '../options.ts';
+import { parseRequest, RequestError } from '../options.ts';
 import { runPrinted } from '../run.ts';
 
 interface ExportFlags {
@@ -34,7 +34,7 @@ export function addExchangeCommands(program: Command): void {
       const request = parseRequest(exportRequestSchema, {
         adapter,
         ...fields,
-        format: flags.out.endsWith('.pth') ? 'pth' : 'safetensors',
+        format: formatOf(flags.out, ['pth', 'safetensors']),
         fold: fold ? (keepAdapters ? 'condition' : 'fused') : 'none',
       });
       const { path } = await runPrinted((context) =>
@@ -53,8 +53,20 @@ export function addExchangeCommands(program: Command): void {
     .option('--preset <name>', 'official | paper | clean')
     .option('--base-name <text>', 'the base it was trained on, for people to read')
     .option('--overwrite', 'replace the file')
-    .action(async (source: string, flags: object) => {
+    .action(async (source: string, flags: { readonly out: string }) => {
+      formatOf(flags.out, ['safetensors']);
       const request = parseRequest(importRequestSchema, { source, ...flags });
       process.stdout.write(`${(await runPrinted((context) => importAdapter(request, context))).path}\n`);
     });
+}
+
+/** The format that a file's ending asks for; another ending would hide what is in the file. */
+function formatOf(out: string, known: readonly string[]): string {
+  const format = known.find((name) => out.endsWith(`.${name}`));
+  if (format !== undefined) return format;
+  throw new RequestError({
+    where: 'option --out',
+    expected: `a file name that ends in ${known.map((name) => `.${name}`).join(' or ')}`,
+    got: out,
+  });
 }
