@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -74,9 +75,12 @@ describe('pretraining', () => {
     expect(steps.filter(({ loss }) => loss !== undefined).map(({ step }) => step)).toEqual([1, 2, 3, 4]);
   });
 
-  it('refuses to go on with another seed, and to begin where a run is', async () => {
+  it('refuses another seed, unknown variants, and to begin where a run is', async () => {
     const other = pretrain(requestOf({ name: 'whole', resume: true, seed: 2 }), contextOf());
     await expect(runWorkflow(other, () => {})).rejects.toThrow(/seed/);
+    const unknown = pretrain(requestOf({ name: 'other', variant: 'nonsense' }), contextOf());
+    await expect(runWorkflow(unknown, () => {})).rejects.toThrow(/nonsense/);
+    expect(existsSync(join(folder, 'other'))).toBe(false);
     const again = pretrain(requestOf({ name: 'whole' }), contextOf());
     await expect(runWorkflow(again, () => {})).rejects.toThrow(RunFolderError);
   });

@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { type BatchSource, openBatchSource } from '../toybox/pretrain/batch-source.ts';
 import { PretrainingSession } from '../toybox/pretrain/session.ts';
-import type { BatchRequest, PretrainingTask, Review } from '../toybox/pretrain/task.ts';
+import type { PretrainingTask, Review } from '../toybox/pretrain/task.ts';
 import { openTask } from '../toybox/pretrain/tasks.ts';
 import { drawCurves } from './pretrain-curves.ts';
 import type { PretrainRequest } from './pretrain-request.ts';
@@ -46,6 +46,9 @@ export async function* pretrain(
 ): AsyncGenerator<WorkflowEvent, PretrainResult> {
   const { model, variant, seed, batch, resume, startFrom } = request;
   const folder = pretrainFolder(request);
+  yield* universePreparation(request, context.signal);
+  // Before the run's folder is made, so that a request that cannot be met leaves none.
+  const task = await openTask({ ...request });
   // Neither the schedule's length (it may be changed to go on) nor anything about the machine.
   const identity = { model, variant, seed, batch: batch ?? null, startFrom: startFrom ?? null };
   const run = resume ? await openRun(folder) : await createRun(folder, identity, { node: process.version });
@@ -53,7 +56,7 @@ export async function* pretrain(
   try {
     requireSameRequest(run, identity);
     for (const message of run.notices) yield { type: 'notice', message };
-    return yield* trainIn(run, log, request, context);
+    return yield* trainIn(run, log, task, request, context);
   } finally {
     await log.close();
     await run.close();
@@ -63,6 +66,7 @@ export async function* pretrain(
 async function* trainIn(
   run: OpenRun,
   log: EventLog,
+  opened: PretrainingTask,
   request: PretrainRequest,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, PretrainResult> {
@@ -71,9 +75,6 @@ async function* trainIn(
   const started = clock();
   const { checkpoint, notices } = await latestCheckpoint(run);
   for (const message of notices) yield { type: 'notice', message };
-  yield* universePreparation(request, signal);
-  const batchRequest: BatchRequest = { ...request };
-  const opened = await openTask(batchRequest);
   const totalSteps = request.steps ?? (checkpoint?.progress.totalSteps as number) ?? opened.recipe.steps;
   const task: PretrainingTask = { ...opened, recipe: { ...opened.recipe, steps: totalSteps } };
   let step = checkpoint?.step ?? 0;
@@ -99,7 +100,7 @@ async function* trainIn(
     }
     const review = await task.openReview(runtime);
     // After the engine's thread is up: two threads that load TypeScript at once disturb each other.
-    source = openBatchSource(batchRequest, step);
+    source = openBatchSource({ ...request }, step);
     const save = async () => {
       await log.sync();
       const progress = { totalSteps, seconds: seconds() };
