@@ -78,7 +78,9 @@ describeGolden('dualreal-adapter-pth', async (golden) => {
     const named = /^refuse_([a-z]+)_([a-z]+)\.pth$/.exec(file);
     const modules = ['os', 'posix', 'builtins', 'subprocess', 'nt'];
     if (named && modules.includes(named[1])) {
-      await expect(openPth(golden.path(file))).rejects.toThrow(`"${named[1]}.${named[2]}"`);
+      // Pickle protocols 0 to 2 know `builtins` by its Python 2 name.
+      const module = named[1] === 'builtins' ? '(builtins|__builtin__)' : named[1];
+      await expect(openPth(golden.path(file))).rejects.toThrow(new RegExp(`"${module}\\.${named[2]}"`));
     }
   });
 
