@@ -34,14 +34,13 @@ export function dynamicDegree(motion: SampledMotion): MetricValue {
 }
 
 /**
- * VBench's yes (1) or no (0): at least a quarter of the frames' pairs exceed 6 pixels at a short side of 256, more
- * below 8 frames per second. With two frames VBench's count rounds to 0 and everything would be dynamic; here one
- * pair must move.
+ * VBench's yes (1) or no (0): as many pairs as a quarter of the frames exceed 6 pixels at a short side of 256. With
+ * two frames that count rounds to 0 and upstream calls everything dynamic; here one pair must move.
  */
 export function vbenchDynamic(motion: SampledMotion): MetricValue {
-  const { flows, fps } = motion;
+  const { flows } = motion;
   const [pairs, height, width] = flows.fields.shape;
-  const threshold = Math.max(1, VBENCH_FPS / fps) * 6 * (Math.min(height, width) / 256);
+  const threshold = 6 * (Math.min(height, width) / 256);
   const needed = Math.max(1, roundHalfEven(4 * ((pairs + 1) / 16)));
   const moving = topSpeeds(flows).filter((speed) => speed > threshold).length;
   return {

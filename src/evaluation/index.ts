@@ -19,6 +19,7 @@ export { createFarnebackFlow } from './flow/farneback.ts';
 export type { FlowEstimator, Flows } from './flow/flows.ts';
 export { createRaftFlow } from './flow/raft.ts';
 export { consecutivePairs, everyNthFrame, type FramePair, type Frames } from './frames.ts';
+export { createAmtInterpolator } from './interpolation/amt.ts';
 export { createFlowInterpolator } from './interpolation/flow-interpolator.ts';
 export { bootstrapInterval, type Interval, type IntervalOptions } from './interval.ts';
 export {

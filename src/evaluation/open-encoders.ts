@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
 import { dirname, join, resolve, sep } from 'node:path';
+import { parseAmtConfig } from '../models/amt/index.ts';
 import { createContrastiveTextEncoder } from '../models/contrastive-text-encoder.ts';
 import { encoderFamily } from '../models/encoder-family.ts';
 import { plainGuieWeights } from '../models/guie/index.ts';
@@ -22,6 +23,7 @@ import {
 import { createFarnebackFlow } from './flow/farneback.ts';
 import type { FlowEstimator } from './flow/flows.ts';
 import { createRaftFlow } from './flow/raft.ts';
+import { createAmtInterpolator } from './interpolation/amt.ts';
 import { createFlowInterpolator } from './interpolation/flow-interpolator.ts';
 import { type EncoderIdentity, MetricError, type Settings } from './metric.ts';
 import type { FrameInterpolator } from './smoothness.ts';
@@ -36,6 +38,8 @@ export interface EncoderPaths {
   readonly dino?: string | undefined;
   /** RAFT; a bare file is raft-things' architecture. Default: classical flow. */
   readonly flow?: string | undefined;
+  /** AMT-S, folder or file, for motion smoothness. Default: interpolation along `flow`. */
+  readonly interpolator?: string | undefined;
 }
 
 /** Everything that looks at pixels, ready for use. Absent ones make their metrics absent. */
@@ -55,7 +59,10 @@ export async function openMetricEncoders(runtime: Runtime, paths: EncoderPaths):
   const dino =
     paths.dino === undefined ? undefined : await openImages(runtime, paths.dino, { arch: 'vit_small' });
   const flow = paths.flow === undefined ? createFarnebackFlow() : await openRaft(runtime, paths.flow);
-  const interpolator = createFlowInterpolator(flow);
+  const interpolator =
+    paths.interpolator === undefined
+      ? createFlowInterpolator(flow)
+      : await openAmt(runtime, paths.interpolator);
   return {
     clip,
     clipI,
@@ -145,6 +152,13 @@ async function openRaft(runtime: Runtime, path: string): Promise<FlowEstimator> 
   const { small, iterations } = parseRaftConfig(config, where);
   const identity = await identityOf(small ? 'raft-small' : 'raft', path, weights, { iterations });
   return createRaftFlow(runtime, { config, where, weights: weights.entries }, identity);
+}
+
+async function openAmt(runtime: Runtime, path: string): Promise<FrameInterpolator> {
+  const { config, where, weights } = await openModel(path, { amt: 'S' });
+  const { flows } = parseAmtConfig(config, where);
+  const identity = await identityOf('amt-s', path, weights, { flows });
+  return createAmtInterpolator(runtime, { config, where, weights: weights.entries }, identity);
 }
 
 async function identityOf(

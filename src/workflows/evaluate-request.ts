@@ -30,6 +30,8 @@ export const evaluateRequestSchema = z.strictObject({
   dino: path.optional(),
   /** Folder or file of RAFT; default: classical flow. */
   flow: path.optional(),
+  /** Folder or file of AMT-S for motion smoothness; default: interpolation along the flow. */
+  interpolator: path.optional(),
   /** Of the bootstrap. */
   seed: z.number().int().nonnegative().default(0),
   resamples: count.max(1_000_000).default(2000),

@@ -70,6 +70,7 @@ function encoderPaths(request: EvaluateRequest): EncoderPaths {
     ...(wants('clip-i') && { clipI: request.clipI }),
     ...(wants('dino-i') && { dino: request.dino ?? embedded('dino') }),
     flow: request.flow,
+    interpolator: request.interpolator,
   };
 }
 

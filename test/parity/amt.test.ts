@@ -59,7 +59,7 @@ describeGolden('amt-s', async (golden) => {
     const { data } = await interpolator.middle(first, second);
     const area = height * width;
     const bytes = Array.from({ length: area * 3 }, (_, i) =>
-      Math.trunc(data[(i % 3) * area + Math.floor(i / 3)] * 255),
+      Math.trunc(Math.fround(data[(i % 3) * area + Math.floor(i / 3)] * 255)),
     );
     expectClose(bytes, io.get('out.frame'), { abs: 1 }, 'frame');
     await runtime.close();

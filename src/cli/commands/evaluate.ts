@@ -28,6 +28,7 @@ export function addEvaluateCommand(program: Command): void {
     .option('--clip-images <path>', 'another image encoder for CLIP-I, e.g. the fine-tuned ViT-H/14')
     .option('--dino <path>', 'DINO (default: the embedded one)')
     .option('--flow <path>', 'RAFT (default: classical flow)')
+    .option('--interpolator <path>', 'AMT-S for motion smoothness (default: along the flow)')
     .option('--out <folder>', 'writes evaluation.json, .csv and .txt there')
     .option('--seed <n>', 'of the bootstrap (0)', number)
     .option('--resamples <n>', 'of the bootstrap (2000)', number)

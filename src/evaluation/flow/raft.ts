@@ -1,4 +1,4 @@
-import { asBatch, planes } from '../../media/preprocess.ts';
+import { planes } from '../../media/preprocess.ts';
 import { resize } from '../../media/resize.ts';
 import { createFlowEstimator, type FlowEstimatorSource } from '../../models/raft/flow-estimator.ts';
 import type { Runtime } from '../../runtime/index.ts';
@@ -44,13 +44,10 @@ export function createRaftFlow(
 /** One frame as f32 [1, 3, H·factor, W·factor], 0 … 255. */
 function enlarged(frames: Frames, index: number, factor: number): FloatTensor {
   const [, height, width] = frames.shape;
-  const frame = asBatch({ dtype: 'u8', shape: [height, width, 3], data: bytesOf(frameOf(frames, index)) });
+  const data = frameOf(frames, index) as Frames['data'];
+  const frame: Frames = { dtype: 'u8', shape: [1, height, width, 3], data };
   const size = { width: width * factor, height: height * factor };
   return planes(factor === 1 ? frame : resize(frame, size), [AS_BYTES, AS_BYTES, AS_BYTES]);
-}
-
-function bytesOf(view: Uint8Array): Frames['data'] {
-  return view as Frames['data'];
 }
 
 /** Flow [1, 2, H·factor, W·factor] averaged over blocks, in the pixels of the small frame: [H · W · 2]. */
