@@ -16,15 +16,18 @@ export interface Ablation {
  * The paper's ablations (Tables 2 and 3) and each difference of a preset from the release on its own, for a
  * transformer of so many blocks. Numbers of groups that do not divide them are left out.
  *
- * Readings: without Dual-aware Adaptation the two dimensions are trained in isolation and meet at inference;
- * without the controller both weights are fixed at half; without weight groups all blocks share one weight
- * (Table 2 prints the numbers of Table 3's n = 1).
+ * Readings: without Dual-aware Adaptation the two dimensions are trained in isolation and meet at inference,
+ * with fixed weights; without the controller both weights are fixed at half; without weight groups all blocks
+ * share one weight (Table 2 prints the numbers of Table 3's n = 1).
  */
 export function ablations(blocks: number): readonly Ablation[] {
   const counts = [...new Set([1, 2, 7, blocks])].filter((groups) => blocks % groups === 0);
   return [
     joint('full', 'components', 'DualReal', {}),
-    isolated('without-adaptation', 'components', 'without Dual-aware Adaptation'),
+    {
+      ...joint('without-adaptation', 'components', 'without Dual-aware Adaptation', { groups: 0 }),
+      training: 'isolated' as const,
+    },
     joint('without-controller', 'components', 'without StageBlender Controller', { groups: 0 }),
     joint('without-groups', 'components', 'without weight groups', { groups: 1 }),
     ...counts.map((groups) => joint(`groups-${groups}`, 'groups', `n = ${groups}`, { groups })),
@@ -43,10 +46,6 @@ function joint(
   options: Partial<DualRealOptions>,
 ): Ablation {
   return { name, family, title, options, training: 'masked' };
-}
-
-function isolated(name: string, family: Ablation['family'], title: string): Ablation {
-  return { name, family, title, options: {}, training: 'isolated' };
 }
 
 /** One ablation for each option in which a preset differs from the release; what presets share, once. */

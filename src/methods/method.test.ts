@@ -93,10 +93,10 @@ describe('DualReal as a method', () => {
   });
 
   it('isolated: one dimension after the other, without the other one at work', async () => {
-    const method = dualRealMethod({ options, training: 'isolated' });
+    const method = dualRealMethod({ options: { ...options, groups: 0 }, training: 'isolated' });
     expect(method.stages.map(({ name, groups }) => [name, groups])).toEqual([
-      ['identity', ['identity', 'controller']],
-      ['motion', ['motion', 'controller']],
+      ['identity', ['identity']],
+      ['motion', ['motion']],
     ]);
     const program = method.objective({
       config: tinyConfig,
@@ -106,10 +106,8 @@ describe('DualReal as a method', () => {
     });
     const names = [...program.inputs.keys(), ...program.weights.keys()];
     expect(names.some((name) => parameterGroup(name) === 'motion')).toBe(false);
-    await expectGradients(method, { stage: 'identity', phase: 'identity' }, tinyBatch, [
-      /adapter/,
-      /controller/,
-    ]);
+    await expectGradients(method, { stage: 'identity', phase: 'identity' }, tinyBatch);
+    expect(() => openMethod('dualreal', { options, training: 'isolated' })).toThrow(/groups must be 0/);
   });
 
   it('unmasked: a motion step trains both', async () => {
@@ -134,6 +132,9 @@ describe('ablations', () => {
     for (const { options: changes } of all) {
       expect(Object.keys(changes).length).toBeLessThanOrEqual(1);
       requireGroups(changes.groups ?? 7, 14);
+    }
+    for (const { options: changes, training } of all) {
+      openMethod('dualreal', { options: { ...DUALREAL_PRESETS.official, ...changes }, training });
     }
   });
 

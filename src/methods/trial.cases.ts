@@ -65,6 +65,11 @@ function exampleOf(name: string, shape: Shape): FloatTensor {
   return randomTensor(name, shape, isModelInput ? 1 : weightScale(name));
 }
 
+/** A weight of the random model. */
+export function exampleWeight(name: string, shape: Shape): FloatTensor {
+  return randomTensor(name, shape, weightScale(name));
+}
+
 /** Gains near one, so that a random model is a tame one. */
 function weightScale(name: string): number {
   return /norm.*weight/.test(name) ? 1 : 0.2;
@@ -74,10 +79,7 @@ function weightScale(name: string): number {
 async function open(traced: Program, weights: Tensors) {
   const runtime = createRuntime({ inline: true, threads: 1 });
   const table = new Map(
-    [...traced.weights].map(([name, { shape }]) => [
-      name,
-      weights[name] ?? randomTensor(name, shape, weightScale(name)),
-    ]),
+    [...traced.weights].map(([name, { shape }]) => [name, weights[name] ?? exampleWeight(name, shape)]),
   );
   const executable = await runtime.compile(traced, { weights: table });
   const needed = [...traced.inputs.keys()];

@@ -11,15 +11,21 @@ import { dualRealOptionsSchema } from './options.ts';
 /**
  * How the two dimensions are trained. 'masked': jointly, each step's gradient masked to its own dimension,
  * with the other one's adapters at work (the method). 'unmasked': jointly, every step trains both. 'isolated':
- * one dimension after the other, each without the other one's adapters, and put together at inference.
+ * one dimension after the other, each without the other one's adapters, put together at inference with fixed
+ * weights. A controller that sees one dimension at a time would only learn to give it everything.
  */
 const trainingSchema = z.enum(['masked', 'unmasked', 'isolated']);
 export type DualRealTraining = z.infer<typeof trainingSchema>;
 
-export const dualRealMethodSchema = z.strictObject({
-  options: dualRealOptionsSchema,
-  training: trainingSchema.default('masked'),
-});
+export const dualRealMethodSchema = z
+  .strictObject({
+    options: dualRealOptionsSchema,
+    training: trainingSchema.default('masked'),
+  })
+  .refine(({ options, training }) => training !== 'isolated' || options.groups === 0, {
+    path: ['options', 'groups'],
+    message: 'isolated training has no controller: groups must be 0',
+  });
 
 type DualRealMethodOptions = z.input<typeof dualRealMethodSchema>;
 
