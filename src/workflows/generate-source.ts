@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DualRealOptions } from '../methods/dualreal/index.ts';
@@ -75,7 +75,7 @@ async function openAdapter({
   adapter: path,
 }: GenerateRequest): Promise<Partial<Pick<Source, 'run' | 'adapter'>>> {
   if (path === undefined) return {};
-  const facts = await stat(path).catch(() => undefined);
+  const facts = await factsOf(path);
   if (!facts) {
     throw new GenerateError({
       where: path,
@@ -94,6 +94,17 @@ async function openAdapter({
     });
   }
   return { run, adapter: await readAdapterFile(run.adapterFile) };
+}
+
+/** Undefined where there is nothing; a path that may not be looked at is an error of its own. */
+async function factsOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 function basePath(

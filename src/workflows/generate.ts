@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cellsOfVideo, encodeVideo, fromModelRange, writeContactSheet } from '../media/index.ts';
 import { FeatureCache } from '../store/feature-cache.ts';
-import { CancelledError, throwIfCancelled } from '../tensor/errors.ts';
+import { CancelledError, FileFormatError, throwIfCancelled } from '../tensor/errors.ts';
 import { asFloats, type FloatTensor, floats } from '../tensor/host-tensor.ts';
 import { readSafetensorsFile } from '../tensor/safetensors.ts';
 import type { Base } from './base.ts';
@@ -69,7 +69,7 @@ async function* decodeOne(
   decoder: LatentDecoder,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent> {
-  const latents = asFloats((await readSafetensorsFile(latentsPath)).get('latents')!);
+  const latents = await readLatents(latentsPath);
   const kept = join(folder, 'decode');
   const frames = yield* decoder.decode(scaled(latents, 1 / base.scalingFactor), kept, context);
   const pixels = fromModelRange(frames);
@@ -78,6 +78,28 @@ async function* decodeOne(
   await decoder.clean(kept);
   yield { type: 'artifact', kind: 'contact sheet', path: sheet };
   yield { type: 'artifact', kind: 'video', path: video };
+}
+
+async function readLatents(path: string): Promise<FloatTensor> {
+  try {
+    const latents = (await readSafetensorsFile(path)).get('latents');
+    if (latents) return asFloats(latents);
+  } catch (cause) {
+    if (!(cause instanceof FileFormatError)) throw cause;
+    throw damagedLatents(path, cause);
+  }
+  throw damagedLatents(path);
+}
+
+/** Not made again unasked: on a real base they are hours of work that may be worth saving. */
+function damagedLatents(path: string, cause?: FileFormatError): FileFormatError {
+  return new FileFormatError({
+    where: path,
+    expected: cause?.expected ?? 'a tensor named latents',
+    got: cause?.got ?? 'none',
+    hint: 'the file is damaged; delete it, and the same command denoises this video again',
+    cause,
+  });
 }
 
 function scaled(tensor: FloatTensor, factor: number): FloatTensor {

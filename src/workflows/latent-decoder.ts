@@ -3,6 +3,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DecodeState, VaeCodec, type VaeConfig } from '../models/cogvideox/vae/index.ts';
 import type { Runtime, WeightTable } from '../runtime/index.ts';
+import { FileFormatError } from '../tensor/errors.ts';
 import { asFloats, type FloatTensor, floats, type HostTensor } from '../tensor/host-tensor.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../tensor/safetensors.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
@@ -66,7 +67,7 @@ async function writeStep(folder: string, { step, tensors }: DecodeState, frames:
   await writeSafetensorsFile(join(folder, `step-${String(step).padStart(4, '0')}.safetensors`), stored);
 }
 
-/** The steps kept in a folder, as far as they follow each other without a gap. */
+/** The steps kept in a folder, as far as they are whole and follow each other; the rest is decoded again. */
 async function readSteps(folder: string): Promise<{ from: DecodeState | undefined; frames: FloatTensor[] }> {
   const names = existsSync(folder)
     ? (await readdir(folder)).filter((name) => STEP_FILE.test(name)).sort()
@@ -76,7 +77,8 @@ async function readSteps(folder: string): Promise<{ from: DecodeState | undefine
   for (const name of names) {
     const step = Number(STEP_FILE.exec(name)![1]);
     if (step !== (from?.step ?? 0) + 1) break;
-    const stored = await readSafetensorsFile(join(folder, name));
+    const stored = await readWhole(join(folder, name));
+    if (!stored) break;
     const tensors = new Map<string, HostTensor>();
     for (const [key, tensor] of stored) {
       if (key === FRAMES) frames.push(asFloats(tensor));
@@ -85,6 +87,15 @@ async function readSteps(folder: string): Promise<{ from: DecodeState | undefine
     from = { step, tensors };
   }
   return { from, frames };
+}
+
+async function readWhole(path: string): Promise<ReadonlyMap<string, HostTensor> | undefined> {
+  try {
+    return await readSafetensorsFile(path);
+  } catch (error) {
+    if (error instanceof FileFormatError) return undefined;
+    throw error;
+  }
 }
 
 /** Pieces [1, n, 3, H, W] → [F, 3, H, W]. */
