@@ -87,6 +87,7 @@ export const DINO_RECIPE: Recipe = {
   ...CLIP_RECIPE,
   batch: 48,
   steps: 1200,
+  warmupSteps: 50,
   learningRate: 8e-4,
   weightDecay: 0.04,
   betas: [0.9, 0.98],
