@@ -2,6 +2,8 @@ import type * as ort from 'onnxruntime-node';
 import { DualrealError } from '../tensor/errors.ts';
 import { floats, type HostTensor } from '../tensor/host-tensor.ts';
 import { findBlockedChannels } from './blocked-layout.ts';
+import { type DeviceModels, DeviceState } from './device/device-state.ts';
+import { NEXT_GRADIENTS, PARAMETERS } from './device/programs.ts';
 import { engineError } from './engine-error.ts';
 import { AdamW } from './optimizer/adamw.ts';
 import { startMovingAverage, updateMovingAverage } from './optimizer/moving-average.ts';
@@ -23,12 +25,16 @@ interface Trainer {
   readonly arena: ParameterArena;
   readonly optimizer: AdamW;
   readonly averageDecay: number | undefined;
+  /** Where the state is between loading and reading, if not in the arena. */
+  readonly device: DeviceState | undefined;
 }
 
 interface OpenSession {
   readonly session: ort.InferenceSession;
   readonly backend: string;
   readonly trainer: Trainer | undefined;
+  /** Trainable tensors whose gradients the program computes. */
+  readonly gradients: ReadonlySet<string>;
 }
 
 /**
@@ -47,11 +53,20 @@ export class EngineHost {
     return this.blocked;
   }
 
-  async open(model: Uint8Array, settings: SessionSettings, trainerId?: number): Promise<number> {
+  async open(
+    model: Uint8Array,
+    settings: SessionSettings,
+    trainerId?: number,
+    gradients: readonly string[] = [],
+  ): Promise<number> {
     const trainer = trainerId === undefined ? undefined : this.trainer(trainerId);
-    const session = await openSession(model, settings);
+    const staysThere = trainer?.device && gradients.length > 0;
+    const session = await openSession(model, {
+      ...settings,
+      ...(staysThere && { deviceOutputs: [NEXT_GRADIENTS] }),
+    });
     const id = this.nextId++;
-    this.sessions.set(id, { session, backend: settings.backend, trainer });
+    this.sessions.set(id, { session, backend: settings.backend, trainer, gradients: new Set(gradients) });
     return id;
   }
 
@@ -64,29 +79,33 @@ export class EngineHost {
   /** Runs a session once. Inputs that are trainable parameters of its trainer need not be given. */
   async run(sessionId: number, inputs: Tensors): Promise<Tensors> {
     const open = this.session(sessionId);
-    const results = await execute(open, feedsOf(open, inputs), undefined);
+    const { [NEXT_GRADIENTS]: unused, ...results } = await execute(open, feedsOf(open, inputs), undefined);
+    unused?.dispose();
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrtTensor(tensor)]));
   }
 
-  createTrainer(settings: TrainerSettings): number {
+  /** With `models` the state lives in the memory of the device. */
+  async createTrainer(settings: TrainerSettings, models?: DeviceModels): Promise<number> {
     const { averageDecay } = settings;
     const arena = new ParameterArena(settings.tensors, { average: averageDecay !== undefined });
+    const device = models && (await DeviceState.open(arena, settings.optimizer, models));
     const id = this.nextId++;
-    this.trainers.set(id, { arena, optimizer: new AdamW(arena, settings.optimizer), averageDecay });
+    this.trainers.set(id, { arena, optimizer: new AdamW(arena, settings.optimizer), averageDecay, device });
     return id;
   }
 
-  closeTrainer(trainerId: number): void {
-    this.trainer(trainerId);
+  async closeTrainer(trainerId: number): Promise<void> {
+    const { device } = this.trainer(trainerId);
     this.trainers.delete(trainerId);
+    await device?.close();
   }
 
   /**
    * Sets all parameters, and what else is given: the optimizer's state, the moving average (which otherwise
    * starts anew from the parameters). Where anything does not fit, nothing changes.
    */
-  loadTrainer(trainerId: number, state: TrainerSources): void {
-    const { arena, optimizer, averageDecay } = this.trainer(trainerId);
+  async loadTrainer(trainerId: number, state: TrainerSources): Promise<void> {
+    const { arena, optimizer, averageDecay, device } = this.trainer(trainerId);
     arena.requireParameters('trainable parameters', state.parameters);
     if (state.optimizer) optimizer.requireState(state.optimizer);
     if (state.average) arena.requireParameters('moving average', state.average);
@@ -96,13 +115,16 @@ export class EngineHost {
     }
     arena.loadParameters(state.parameters);
     if (state.optimizer) optimizer.loadState(state.optimizer);
-    if (averageDecay === undefined) return;
-    startMovingAverage(arena);
-    for (const [name, source] of state.average ?? []) copyElements(source, arena.averageOf(name));
+    if (averageDecay !== undefined) {
+      startMovingAverage(arena);
+      for (const [name, source] of state.average ?? []) copyElements(source, arena.averageOf(name));
+    }
+    await device?.upload(optimizer);
   }
 
-  readTrainer(trainerId: number): TrainerState {
-    const { arena, optimizer, averageDecay } = this.trainer(trainerId);
+  async readTrainer(trainerId: number): Promise<TrainerState> {
+    const { arena, optimizer, averageDecay, device } = this.trainer(trainerId);
+    await device?.download(optimizer);
     const copy = (view: (name: string) => Float32Array): Map<string, HostTensor> =>
       new Map(arena.tensors.map(({ name, shape }) => [name, floats(shape, view(name).slice())]));
     return {
@@ -125,11 +147,8 @@ export class EngineHost {
     if (request.microBatches.length === 0) {
       throw new DualrealError({ where: 'training step', expected: 'at least one micro-batch', got: 'none' });
     }
-    const produced = new Set(
-      open.session.outputNames
-        .filter((name) => name.startsWith(GRADIENT_PREFIX))
-        .map((name) => name.slice(GRADIENT_PREFIX.length)),
-    );
+    if (trainer.device) return this.deviceStep(open, trainer, trainer.device, request);
+    const produced = open.gradients;
     const outputs: Tensors[] = [];
     const sums = request.microBatches.length > 1 ? new Map<string, Float32Array>() : undefined;
     for (const batch of request.microBatches) {
@@ -154,6 +173,31 @@ export class EngineHost {
     return { outputs, ...report };
   }
 
+  private async deviceStep(
+    open: OpenSession,
+    { arena }: Trainer,
+    device: DeviceState,
+    { microBatches, learningRate, activeGroups }: TrainStepRequest,
+  ): Promise<TrainStepResult> {
+    const outputs: Tensors[] = [];
+    const run = (session: ort.InferenceSession, feeds: OrtTensors) =>
+      execute({ session, backend: open.backend }, feeds, undefined);
+    const sum = await device.accumulate(
+      open.session,
+      microBatches.map((batch) => feedsOf(open, batch)),
+      run,
+      (results) => {
+        const plain = plainOutputs(results);
+        requireFiniteLoss(plain);
+        outputs.push(plain);
+      },
+    );
+    const learning = new Set(arena.tensorsOf(activeGroups).map(({ name }) => name));
+    const learns = (name: string) => learning.has(name) && open.gradients.has(name);
+    const report = await device.step(sum, microBatches.length, learningRate, learns, run);
+    return { outputs, ...report };
+  }
+
   private session(id: number): OpenSession {
     const open = this.sessions.get(id);
     if (open) return open;
@@ -170,7 +214,7 @@ export class EngineHost {
 type OrtTensors = Record<string, ort.Tensor>;
 
 async function execute(
-  { session, backend }: OpenSession,
+  { session, backend }: Pick<OpenSession, 'session' | 'backend'>,
   feeds: OrtTensors,
   fetches: Record<string, ort.Tensor | null> | undefined,
 ): Promise<OrtTensors> {
@@ -186,10 +230,16 @@ function feedsOf({ session, trainer }: OpenSession, inputs: Tensors): OrtTensors
   for (const name of session.inputNames) {
     const given = inputs[name];
     if (given) feeds[name] = toOrtTensor(given, `input ${name}`);
+    else if (trainer?.device) Object.assign(feeds, deviceFeed(trainer.device, name));
     else if (trainer) feeds[name] = planeTensor(trainer.arena, 'parameter', name);
     else throw new DualrealError({ where: `input ${name}`, expected: 'a tensor', got: 'none' });
   }
   return feeds;
+}
+
+/** Steps replace the sum of gradients by the one so far. */
+function deviceFeed(device: DeviceState, name: string): OrtTensors {
+  return { [name]: name === PARAMETERS ? device.parameters : device.noGradients };
 }
 
 /** Gradients are written straight into the arena; everything else is allocated by onnxruntime. */

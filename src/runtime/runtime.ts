@@ -5,6 +5,9 @@ import { formatType, type Program } from '../graph/program.ts';
 import { CancelledError, ShapeError, throwIfCancelled } from '../tensor/errors.ts';
 import { sameShape, sizeOf } from '../tensor/shape.ts';
 import { connectInline, connectWorker } from './connection.ts';
+import type { DeviceModels } from './device/device-state.ts';
+import { type DeviceLayout, deviceLayout } from './device/layout.ts';
+import { deviceProgram, moveProgram, updateProgram } from './device/programs.ts';
 import { ELEMENT_TYPES } from './element-types.ts';
 import { EngineError } from './engine-error.ts';
 import type { TrainableTensor } from './optimizer/parameter-arena.ts';
@@ -54,6 +57,8 @@ export interface Executable {
 export interface Trainer {
   readonly id: number;
   readonly tensors: readonly TrainableTensor[];
+  /** Where each tensor is in the device's memory, if the state is kept there. */
+  readonly device?: DeviceLayout;
   load(state: TrainerSources): Promise<void>;
   read(): Promise<TrainerState>;
   release(): Promise<void>;
@@ -80,17 +85,21 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
       requireExchangeable(program);
       if (trainer) requireTrainable(program, trainer);
       const { locations, externalRoot } = bindWeights(program, weights);
+      const onDevice = trainer?.device ? deviceProgram(program, trainer.device) : program;
       const blockedChannels = backend === 'cpu' ? await connection.call('blockedChannels') : undefined;
-      const model = writeOnnx(program, { target: { backend, blockedChannels }, weights: locations });
+      const model = writeOnnx(onDevice, { target: { backend, blockedChannels }, weights: locations });
       const settings = { backend, threads, externalRoot, weights: residence };
-      const session = await connection.call('open', model, settings, trainer?.id);
+      const session = await connection.call('open', model, settings, trainer?.id, gradientsOf(program));
       return executable(connection, program, session, trainer);
     },
     createTrainer: async (settings) => {
-      const id = await connection.call('createTrainer', settings);
+      const device = backend === 'webgpu' ? deviceLayout(settings.tensors) : undefined;
+      const models = device && deviceModels(device, settings, { backend, threads });
+      const id = await connection.call('createTrainer', settings, models);
       return {
         id,
         tensors: settings.tensors,
+        ...(device && { device }),
         load: (state) => connection.call('loadTrainer', id, state),
         read: () => connection.call('readTrainer', id),
         release: () => connection.call('closeTrainer', id),
@@ -98,6 +107,28 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     },
     close: () => connection.close(),
   };
+}
+
+/** The programs that keep a trainer's state on the device, as ONNX. */
+function deviceModels(
+  layout: DeviceLayout,
+  { optimizer, averageDecay }: TrainerSettings,
+  { backend, threads }: { readonly backend: Backend; readonly threads: number },
+): DeviceModels {
+  const written = (program: Program) => writeOnnx(program, { target: { backend }, weights: new Map() });
+  return {
+    layout,
+    update: written(updateProgram(layout, optimizer, averageDecay)),
+    move: written(moveProgram(layout)),
+    session: { backend, threads, externalRoot: '/', weights: 'fold' },
+  };
+}
+
+/** Names of the trainable tensors whose gradients a program computes. */
+function gradientsOf({ outputs }: Program): string[] {
+  return [...outputs.keys()]
+    .filter((name) => name.startsWith(GRADIENT_PREFIX))
+    .map((name) => name.slice(GRADIENT_PREFIX.length));
 }
 
 function executable(

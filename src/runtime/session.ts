@@ -16,6 +16,8 @@ export interface SessionSettings {
    * map and casts run at every use, for models that would not fit otherwise.
    */
   readonly weights: 'fold' | 'mapped';
+  /** Outputs that stay in the device's memory, to be fed to a later run. */
+  readonly deviceOutputs?: readonly string[];
 }
 
 const FROM_ORT = new Map(Object.entries(ELEMENT_TYPES).map(([dtype, name]) => [name, dtype as DType]));
@@ -64,6 +66,11 @@ export async function openSession(
       intraOpNumThreads: settings.threads,
       interOpNumThreads: 1,
       logSeverityLevel: FATAL,
+      ...(settings.deviceOutputs && {
+        preferredOutputLocation: Object.fromEntries(
+          settings.deviceOutputs.map((output) => [output, 'gpu-buffer' as const]),
+        ),
+      }),
       extra: {
         session,
         ...(mapped && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),

@@ -98,6 +98,11 @@ export class AdamW {
     }
   }
 
+  /** Sets the step counts alone, in arena order: the moments were written into the arena. */
+  restoreSteps(steps: readonly number[]): void {
+    for (const [i, step] of steps.entries()) this.#steps[i] = step;
+  }
+
   /** Throws unless {@link loadState} would take the state; returns its step counts, in arena order. */
   requireState(state: WeightTable): readonly number[] {
     const { tensors } = this.#arena;
