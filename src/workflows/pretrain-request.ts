@@ -8,7 +8,8 @@ export const pretrainRequestSchema = z.strictObject({
   model: z.enum(PRETRAINED_MODELS),
   /** Of the model's sizes and recipe; see toybox/pretrain/configs.ts. */
   variant: z.string().default('shipped'),
-  seed: z.int().min(0).default(1),
+  /** Absent: that of the run to go on with, or 1. */
+  seed: z.int().min(0).optional(),
   /** Go on with the run of this name. */
   resume: z.boolean().default(false),
   /** Name of a run of the same sizes to take the first parameters from; absent: they are drawn. */
@@ -17,6 +18,7 @@ export const pretrainRequestSchema = z.strictObject({
   minutes: z.number().positive().optional(),
   /** Length of the schedule; absent: the recipe's. */
   steps: z.int().positive().optional(),
+  /** Samples a step; absent: the run's to go on with, or the recipe's. */
   batch: z.int().positive().optional(),
   device: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'),
   threads: z.int().positive().optional(),

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { latestCheckpoint, saveCheckpoint } from '../store/checkpoint.ts';
 import { type EventLog, openEventLog } from '../store/event-log.ts';
+import type { JsonObject } from '../store/plain-json.ts';
 import { createRun, type OpenRun, openRun, readRun, requireSameRequest } from '../store/run-folder.ts';
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
@@ -10,7 +11,7 @@ import { PretrainingSession } from '../toybox/pretrain/session.ts';
 import type { PretrainingTask, Review } from '../toybox/pretrain/task.ts';
 import { openTask } from '../toybox/pretrain/tasks.ts';
 import { drawCurves } from './pretrain-curves.ts';
-import type { PretrainRequest } from './pretrain-request.ts';
+import { type PretrainRequest, pretrainRequestSchema } from './pretrain-request.ts';
 import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
@@ -23,6 +24,31 @@ export interface PretrainResult {
   readonly seconds: number;
   /** Of the last review. */
   readonly numbers: Readonly<Record<string, number>>;
+}
+
+/** A request in which nothing is open. */
+type SettledRequest = PretrainRequest & { readonly seed: number };
+
+/** What is not asked for otherwise is as it was in the run to go on with. */
+function settle(asked: PretrainRequest, earlier: JsonObject): SettledRequest {
+  const { seed, batch, startFrom } = pretrainRequestSchema
+    .pick({ seed: true, batch: true, startFrom: true })
+    .parse(withoutNulls(earlier, ['seed', 'batch', 'startFrom']));
+  return {
+    ...asked,
+    seed: asked.seed ?? seed ?? 1,
+    batch: asked.batch ?? batch,
+    startFrom: asked.startFrom ?? startFrom,
+  };
+}
+
+function withoutNulls(fields: JsonObject, names: readonly string[]): JsonObject {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = fields[name];
+      return value === null || value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 /** Where the run of a request lies. */
@@ -41,11 +67,12 @@ export function pretrainFolder({
  * cancelled, when its time is over and at the end.
  */
 export async function* pretrain(
-  request: PretrainRequest,
+  asked: PretrainRequest,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, PretrainResult> {
+  const folder = pretrainFolder(asked);
+  const request = settle(asked, asked.resume ? (await readRun(folder)).request : {});
   const { model, variant, seed, batch, resume, startFrom } = request;
-  const folder = pretrainFolder(request);
   yield* universePreparation(request, context.signal);
   // Before the run's folder is made, so that a request that cannot be met leaves none.
   const task = await openTask({ ...request });
@@ -67,7 +94,7 @@ async function* trainIn(
   run: OpenRun,
   log: EventLog,
   opened: PretrainingTask,
-  request: PretrainRequest,
+  request: SettledRequest,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, PretrainResult> {
   const { model, device, threads } = request;
