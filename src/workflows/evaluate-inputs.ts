@@ -56,10 +56,14 @@ export async function findInputs(request: EvaluateRequest): Promise<EvaluationIn
   const [run] = runs;
   const unique = new Map(videos.map((video) => [video.path, video]));
   const { prompt } = request;
+  const clips = await filesOf(request.motion.length > 0 ? request.motion : (run?.motion ?? []));
+  for (const path of clips.filter((clip) => unique.has(clip))) {
+    notices.push(`measured and a reference at once, so it is like itself: ${path}`);
+  }
   return {
     videos: [...unique.values()].map((video) => (prompt === undefined ? video : { ...video, prompt })),
     photos: await filesOf(request.subject.length > 0 ? request.subject : (run?.subject ?? [])),
-    clips: await filesOf(request.motion.length > 0 ? request.motion : (run?.motion ?? [])),
+    clips,
     fit: request.fit ?? run?.fit ?? 'stretch',
     referenceFps: request.referenceFps ?? run?.fps ?? 'native',
     notices,

@@ -236,4 +236,16 @@ describe('evaluate', () => {
   it('stops when it is cancelled', async () => {
     await expect(run(everything(), AbortSignal.abort())).rejects.toThrow(CancelledError);
   });
+
+  it('says when a video is its own reference', async () => {
+    const { events } = await run({
+      videos: [at('motion', '11.mp4')],
+      motion: [at('motion')],
+      metrics: ['temporal-flickering'],
+    });
+    const notices = events.flatMap((event) => (event.type === 'notice' ? [event.message] : []));
+    expect(notices).toEqual([
+      `measured and a reference at once, so it is like itself: ${at('motion', '11.mp4')}`,
+    ]);
+  });
 });

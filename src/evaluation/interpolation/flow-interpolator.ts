@@ -20,17 +20,18 @@ export function createFlowInterpolator(flow: FlowEstimator): FrameInterpolator {
     },
     midpoints: async (frames, pairs, signal) => {
       const [, height, width] = frames.shape;
-      const both = pairs.flatMap(([a, b]): FramePair[] => [
-        [a, b],
-        [b, a],
-      ]);
-      const flows = await flow.estimate(frames, both, signal);
       const picture = (data: Uint8Array): Raster => ({ data, width, height, channels: 3 });
       const made = zeros('u8', [pairs.length, height, width, 3]);
+      // Pair by pair: the flow of all of a long clip would be many times its size.
       for (const [i, [a, b]] of pairs.entries()) {
+        const both: readonly FramePair[] = [
+          [a, b],
+          [b, a],
+        ];
+        const flows = await flow.estimate(frames, both, signal);
         blend(
-          { picture: picture(frameOf(frames, a)), field: fieldOf(flows, 2 * i) },
-          { picture: picture(frameOf(frames, b)), field: fieldOf(flows, 2 * i + 1) },
+          { picture: picture(frameOf(frames, a)), field: fieldOf(flows, 0) },
+          { picture: picture(frameOf(frames, b)), field: fieldOf(flows, 1) },
           frameOf(made, i),
         );
       }
