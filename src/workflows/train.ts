@@ -148,7 +148,7 @@ async function* runTraining(
     const { step: first, notices } = await restoreTraining(session, run, request.seed);
     for (const message of notices) yield { type: 'notice', message };
     if (first > 0) yield { type: 'stage', stage: 'resuming', detail: `from step ${first}` };
-    else yield* predict(session, request, context);
+    if (first < request.steps) yield* predict(session, request, first, context);
     const losses = yield* trainingLoop(session, run, first, {
       request,
       base,
@@ -203,16 +203,18 @@ function openSession(
   });
 }
 
+/** Rehearses a step of each phase, without any effect on the run, and tells what the steps from `first` on take. */
 async function* predict(
   session: TrainingSession,
   request: TrainRequest,
+  first: number,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent> {
   const { identity, motion } = await session.rehearse(context.clock);
   const meanMs = request.motionRatio * motion + (1 - request.motionRatio) * identity;
   yield {
     type: 'estimate',
-    seconds: (meanMs * request.steps) / 1000,
+    seconds: (meanMs * (request.steps - first)) / 1000,
     memoryBytes: process.memoryUsage.rss(),
     detail: `${motion.toFixed(0)} ms per motion step, ${identity.toFixed(0)} ms per identity step, measured on this machine`,
   };

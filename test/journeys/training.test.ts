@@ -89,6 +89,7 @@ describe('train', () => {
     await rename(at('sampled'), at('moved'));
     await run(resumeTraining(at('moved'), context()));
     expect(await adapterOf('moved')).toEqual(await adapterOf('first'));
+    expect(events.filter(({ type }) => type === 'estimate')).toHaveLength(2);
     const sheets = (await readdir(at('moved', 'samples'))).filter((name) => name.endsWith('.png'));
     expect(sheets.sort()).toEqual(['step-000003.png', 'step-000006.png', 'step-000007.png']);
   });
