@@ -9,7 +9,7 @@ export default defineConfig({
     // Each file already uses every core through onnxruntime; more forks only compete.
     maxWorkers: 2,
     projects: [
-      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.{ts,mjs}'], 30_000),
+      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.{ts,mjs}'], 120_000),
       project('conformance', ['test/conformance/**/*.test.ts'], 120_000),
       project('parity', ['test/parity/**/*.test.ts'], 120_000),
       project('journeys', ['test/journeys/**/*.test.ts'], 300_000),
