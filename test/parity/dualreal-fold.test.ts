@@ -126,8 +126,9 @@ describeGolden('dualreal-transformer', async (golden) => {
     ['one site a block', { placement: 'block', weightTotal: 1, skip: false }],
     ['GELU outside, condition multiplies', { geluPlacement: 'outside', conditionForm: 'multiply' }],
   ];
-  // f32 rounding of sums in another order; the same upstream code in f32 and f64 differs by 2e-5.
-  const rounding = { abs: 4e-5 };
+  // f32 rounding of sums in another order: about twice what the same upstream code differs in f32 and f64,
+  // which the folder's tolerance is five times of.
+  const rounding = { abs: 0.4 * tolerance.abs };
   describe.each(variants)('%s', (_, changes) => {
     const options = optionsOf(changes);
     const sites = options.placement === 'block' ? /_ff_adapter/ : /^$/;

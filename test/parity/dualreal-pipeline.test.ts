@@ -13,7 +13,14 @@ import { parseVaeConfig, VaeCodec } from '../../src/models/cogvideox/vae/index.t
 import { createRuntime } from '../../src/runtime/index.ts';
 import { type FloatTensor, floats } from '../../src/tensor/host-tensor.ts';
 import { denoise } from '../../src/workflows/denoise.ts';
-import { describeGolden, expectClose, type GoldenTensors, openGolden, statedTolerance } from './golden.ts';
+import {
+  describeGolden,
+  expectClose,
+  type GoldenTensors,
+  openGolden,
+  statedNumber,
+  statedTolerance,
+} from './golden.ts';
 import { releaseRotaryBase } from './release-rotary.ts';
 
 interface PipelineFile {
@@ -44,7 +51,7 @@ describeGolden('dualreal-pipeline', async (golden) => {
   };
   const schedule = parseNoiseSchedule({ _class_name: 'CogVideoXDPMScheduler', ...scheduler });
   const cases = io.matching(/^(.+)\.latents_after_step$/).map((match) => match[1]);
-  const GUIDANCE = 6;
+  const guidanceScale = statedNumber(golden, /guidance (\d+(?:\.\d+)?)/, 6);
 
   it.each(cases)('%s: latents after each step', async (name) => {
     const expected = io.floats(`${name}.latents_after_step`);
@@ -72,7 +79,7 @@ describeGolden('dualreal-pipeline', async (golden) => {
         sampler,
         guidance: guidanceSchedule(
           name.includes('dynamic') ? 'dynamic' : 'constant',
-          guided ? GUIDANCE : 1,
+          guided ? guidanceScale : 1,
           steps,
         ),
         noise: noiseOf(io, name, steps),

@@ -179,9 +179,12 @@ async function readTensors(path: string): Promise<GoldenTensors> {
 
 /** The absolute tolerance that the folder's README suggests, or `fallback` where it states none. */
 export function statedTolerance(golden: Golden, fallback: number): number {
+  return statedNumber(golden, /Suggested tolerance: abs ([\d.]+e?-?\d*)/, fallback);
+}
+
+/** The number that the pattern's first group finds in the folder's README, or `fallback`. */
+export function statedNumber(golden: Golden, pattern: RegExp, fallback: number): number {
   if (!golden.has('README.md')) return fallback;
-  const stated = /Suggested tolerance: abs ([\d.]+e?-?\d*)/.exec(
-    readFileSync(golden.path('README.md'), 'utf8'),
-  );
+  const stated = pattern.exec(readFileSync(golden.path('README.md'), 'utf8'));
   return stated ? Number(stated[1]) : fallback;
 }

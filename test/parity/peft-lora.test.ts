@@ -10,6 +10,7 @@ import {
 } from '../../src/methods/lora/index.ts';
 import {
   cogVideoXTransformer,
+  nominalBaseGrid,
   parseTransformerConfig,
   rotaryTables,
   tokenGrid,
@@ -85,8 +86,8 @@ describeGolden('peft-lora', async (golden) => {
 
   it('positions', () => {
     const textTokens = feeds.text.shape[1];
-    const base = { rows: config.sampleHeight / config.patch, columns: config.sampleWidth / config.patch };
-    const tables = rotaryTables(config.headDim, textTokens, tokenGrid(config, feeds.latents), base);
+    const grid = tokenGrid(config, feeds.latents);
+    const tables = rotaryTables(config.headDim, textTokens, grid, nominalBaseGrid(config));
     for (const [name, { data, shape }] of [
       ['in.rotary_cos', tables.cos],
       ['in.rotary_sin', tables.sin],
