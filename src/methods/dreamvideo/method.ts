@@ -4,7 +4,7 @@ import { DualrealError, ShapeError } from '../../tensor/errors.ts';
 import { formatShape } from '../../tensor/shape.ts';
 import { initialParameters } from '../dualreal/initialize.ts';
 import { type Dimension, parameterGroup } from '../dualreal/names.ts';
-import type { InitialSources, Method, Stage, StageRecipe } from '../method.ts';
+import type { InitialSources, Method } from '../method.ts';
 import {
   type BatchShape,
   byGroup,
@@ -19,6 +19,7 @@ import { maskInput, regionLoss } from '../region.ts';
 import { subjectTokensInput, substituteToken } from '../subject-tokens.ts';
 import { injectAdapters } from './adapters.ts';
 import { type DreamVideoOptions, dreamVideoOptionsSchema } from './options.ts';
+import { DREAMVIDEO_STAGES } from './stages.ts';
 
 /** The learnt text embedding [E] of the subject's word. */
 export const SUBJECT_TOKEN = 'subject_token';
@@ -81,7 +82,7 @@ export function dreamVideoMethod(options: Partial<DreamVideoOptions> = {}): Meth
   return {
     name: 'dreamvideo',
     options: complete,
-    stages: STAGES,
+    stages: DREAMVIDEO_STAGES,
     inference: { guidance: 9, noiseOffset: 0.1 },
     parameters,
     initial: async (config, sources) => {
@@ -131,71 +132,3 @@ async function initialToken({ textDim }: TransformerConfig, { classWord }: Initi
     got: formatShape(token.shape),
   });
 }
-
-/** VGen: AdamW without decay, ten steps of warm-up, then a constant rate; no clipping. */
-const recipe = (steps: number, learningRate: number): StageRecipe => ({
-  steps,
-  learningRate,
-  warmupSteps: 10,
-  schedule: 'constant_with_warmup',
-  betas: [0.9, 0.999],
-  weightDecay: 0,
-});
-
-const NOISE_OFFSET = 0.1;
-
-/**
- * The rates are constant, so the adapters that joint inference takes, of steps 500 and 600 out of 1000, are
- * those of runs of 500 and 600 steps.
- */
-const STAGES: readonly Stage[] = [
-  {
-    name: 'token',
-    groups: ['token'],
-    phases: [
-      {
-        name: 'token',
-        data: 'identity',
-        learning: ['token'],
-        batch: 4,
-        masks: true,
-        noiseOffset: NOISE_OFFSET,
-      },
-    ],
-    order: 'drawn',
-    recipe: recipe(3000, 1e-4),
-  },
-  {
-    name: 'identity',
-    groups: ['identity'],
-    phases: [
-      {
-        name: 'identity',
-        data: 'identity',
-        learning: ['identity'],
-        batch: 4,
-        masks: true,
-        noiseOffset: NOISE_OFFSET,
-      },
-    ],
-    order: 'drawn',
-    recipe: recipe(500, 1e-5),
-  },
-  {
-    name: 'motion',
-    groups: ['motion'],
-    phases: [
-      {
-        name: 'motion',
-        data: 'motion',
-        learning: ['motion'],
-        batch: 2,
-        condition: { frame: 'per-step', pixels: 'encoder', dropout: 0 },
-        captionDropout: 0.5,
-        noiseOffset: NOISE_OFFSET,
-      },
-    ],
-    order: 'drawn',
-    recipe: recipe(600, 1e-5),
-  },
-];

@@ -115,6 +115,7 @@ describe('LoRA', () => {
       ['small', module],
       ['missing', module],
     ]);
+    expect(() => layersOf(lora)).toThrow(/small, missing[\s\S]*fuse it into the weights/);
     expect(() => fuseLora(weights, [{ lora }])).toThrow(
       /small \[2, 2\] for a layer \[1, 1\]; missing, which the base does not have/,
     );

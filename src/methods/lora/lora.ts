@@ -4,7 +4,7 @@ import { asFloats, type FloatTensor, floats, type HostTensor } from '../../tenso
 import { randomStream } from '../../tensor/random.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../../tensor/shape.ts';
 import { loraParameter } from './inject.ts';
-import { type LoraLayer, type LoraOptions, loraLayers } from './options.ts';
+import { LORA_TARGETS, type LoraLayer, type LoraOptions, loraLayers } from './options.ts';
 
 /** The update of one linear layer: scale·B·A. */
 export interface LoraModule {
@@ -18,8 +18,22 @@ export interface LoraModule {
 /** A set of low-rank updates, by the path of the linear layer. */
 export type Lora = ReadonlyMap<string, LoraModule>;
 
-/** The layers of a set, each multiplied by `weight`. */
+const HOOKED = new RegExp(`^transformer_blocks\\.\\d+\\.attn1\\.(${LORA_TARGETS.join('|')})$`);
+
+/**
+ * The layers of a set for {@link injectLora}, each multiplied by `weight`. Throws {@link ShapeError} listing
+ * layers that hooks do not reach.
+ */
 export function layersOf(lora: Lora, weight = 1): ReadonlyMap<string, LoraLayer> {
+  const others = [...lora.keys()].filter((path) => !HOOKED.test(path));
+  if (others.length > 0) {
+    throw new ShapeError({
+      where: 'LoRA',
+      expected: `updates of attention's linear layers (${LORA_TARGETS.join(', ')})`,
+      got: others.join(', '),
+      hint: 'fuse it into the weights instead',
+    });
+  }
   return new Map(
     [...lora].map(([path, { down, scale }]) => [path, { rank: down.shape[0], scale: scale * weight }]),
   );
