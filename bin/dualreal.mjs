@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
 
-const main = new URL('../dist/cli/main.js', import.meta.url);
-if (!existsSync(main)) {
-  // Only a checkout lacks dist/: the published package carries it.
-  console.error('dualreal: dist/ is missing, building it first (npm run build) …');
-  const { build } = await import('../scripts/build.mjs');
-  await build();
+// A checkout builds what is missing or older than its sources; the published package carries dist/ alone.
+const builder = new URL('../scripts/build.mjs', import.meta.url);
+if (existsSync(builder)) {
+  const { ensureBuilt } = await import(builder.href);
+  await ensureBuilt();
 }
-await import(main.href);
+await import(new URL('../dist/cli/main.js', import.meta.url).href);

@@ -18,7 +18,8 @@ export async function ensureBuilt() {
   const sources = ['src', 'tsdown.config.ts', 'package-lock.json'].map((path) => join(root, path));
   const builtAt = modifiedAt(builtFile);
   if (builtAt > 0 && sources.every((source) => newest(source) <= builtAt)) return;
-  console.log(builtAt > 0 ? 'The sources changed: building again …' : 'Building …');
+  // On stderr: what runs next may print a result.
+  console.error(builtAt > 0 ? 'The sources changed: building again …' : 'Building …');
   await build();
 }
 

@@ -14,7 +14,8 @@ export function defaultCacheFolder(): string {
 export function createContext(): WorkflowContext {
   const controller = new AbortController();
   const onInterrupt = () => {
-    if (controller.signal.aborted) process.exit(130);
+    // Not exit: tearing down while onnxruntime computes aborts with a core dump.
+    if (controller.signal.aborted) process.kill(process.pid, 'SIGKILL');
     process.stderr.write('\nstopping after this step (Ctrl-C again ends at once) …\n');
     controller.abort();
   };
