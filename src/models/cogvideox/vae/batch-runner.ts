@@ -7,6 +7,9 @@ import { type BatchProgram, type BatchShape, batchProgram, frameName, nextCacheN
 /** What a batch of frames leaves for the next: the last inputs of every causal convolution, by name. */
 export type BatchCaches = ReadonlyMap<string, HostTensor>;
 
+/** Where a program's weights are: see CompileOptions.residence of the runtime. */
+export type Residence = 'fold' | 'mapped';
+
 interface Compiled extends BatchProgram {
   readonly executable: Executable;
 }
@@ -19,13 +22,15 @@ export class BatchRunner {
   readonly #runtime: Runtime;
   readonly #config: VaeConfig;
   readonly #weights: WeightTable;
+  readonly #residence: Residence;
   /** In order of last use. */
   readonly #compiled = new Map<string, Compiled>();
 
-  constructor(runtime: Runtime, config: VaeConfig, weights: WeightTable) {
+  constructor(runtime: Runtime, config: VaeConfig, weights: WeightTable, residence: Residence) {
     this.#runtime = runtime;
     this.#config = config;
     this.#weights = weights;
+    this.#residence = residence;
   }
 
   /**
@@ -67,7 +72,10 @@ export class BatchRunner {
         await oldest[1].executable.release();
       }
       const traced = batchProgram(this.#config, shape);
-      const executable = await this.#runtime.compile(traced.program, { weights: this.#weights });
+      const executable = await this.#runtime.compile(traced.program, {
+        weights: this.#weights,
+        residence: this.#residence,
+      });
       compiled = { ...traced, executable };
     }
     this.#compiled.set(key, compiled);

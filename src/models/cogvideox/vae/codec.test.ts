@@ -73,6 +73,13 @@ describe('VaeCodec', () => {
     expect(error).toBeLessThan(1e-5);
   });
 
+  it('decodes the same with weights that stay in their files', async () => {
+    const latents = tensor([3, 2, 2, 2], 'latents');
+    const folded = await codec().decode(latents);
+    const mapped = await codec({ residence: 'mapped' }).decode(latents);
+    expect(mapped).toEqual(folded);
+  });
+
   it('reports progress after every batch, and after every tile', async () => {
     const seen: string[] = [];
     const onProgress = (done: number, total: number) => seen.push(`${done}/${total}`);

@@ -3,7 +3,7 @@ import { type Runtime, requireWeights, type WeightTable } from '../../../runtime
 import { DualrealError, ShapeError, throwIfCancelled } from '../../../tensor/errors.ts';
 import { type FloatTensor, type HostTensor, reshaped } from '../../../tensor/host-tensor.ts';
 import { formatShape } from '../../../tensor/shape.ts';
-import { type BatchCaches, BatchRunner } from './batch-runner.ts';
+import { type BatchCaches, BatchRunner, type Residence } from './batch-runner.ts';
 import { frameBatches, LATENT_FRAMES_PER_BATCH, PIXEL_FRAMES_PER_BATCH } from './batches.ts';
 import type { VaeConfig } from './config.ts';
 import { concatFrames, sliceChannels, sliceFrames } from './host-video.ts';
@@ -27,6 +27,11 @@ export interface VaeCodecOptions {
    * another result, since normalization statistics then run over all of it, and much more memory.
    */
   readonly frameBatching?: boolean;
+  /**
+   * 'fold' (default) keeps copies of the weights as the convolutions want them, about 2.5 times the weights in
+   * f32 for each of two programs. 'mapped' makes them anew for every batch of frames: for large models.
+   */
+  readonly residence?: Residence;
 }
 
 export interface CodecRunOptions {
@@ -76,13 +81,13 @@ export class VaeCodec {
     runtime: Runtime,
     config: VaeConfig,
     weights: WeightTable,
-    { tiling = false, frameBatching = true }: VaeCodecOptions = {},
+    { tiling = false, frameBatching = true, residence = 'fold' }: VaeCodecOptions = {},
   ) {
     const parameters = new Parameters();
     vaeParameters(config, parameters.root);
     requireWeights('VAE weights', parameters.declared, weights);
     this.#config = config;
-    this.#runner = new BatchRunner(runtime, config, weights);
+    this.#runner = new BatchRunner(runtime, config, weights, residence);
     this.#tiles =
       tiling === false ? undefined : { ...defaultTiles(config), ...(tiling === true ? {} : tiling) };
     this.#frameBatching = frameBatching;
