@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Parameters } from '../../../nn/parameters.ts';
 import { createRuntime, WeightsMismatchError } from '../../../runtime/index.ts';
 import { CancelledError, DualrealError, ShapeError } from '../../../tensor/errors.ts';
-import { type FloatTensor, floats } from '../../../tensor/host-tensor.ts';
+import { type FloatTensor, floats, maxAbsDifference } from '../../../tensor/host-tensor.ts';
 import { randomStream } from '../../../tensor/random.ts';
 import { type Shape, sizeOf } from '../../../tensor/shape.ts';
 import { VaeCodec, type VaeCodecOptions } from './codec.ts';
@@ -77,7 +77,9 @@ describe('VaeCodec', () => {
     const latents = tensor([3, 2, 2, 2], 'latents');
     const folded = await codec().decode(latents);
     const mapped = await codec({ residence: 'mapped' }).decode(latents);
-    expect(mapped).toEqual(folded);
+    // Products of packed and of plain weights round differently.
+    expect(mapped.shape).toEqual(folded.shape);
+    expect(maxAbsDifference(mapped, folded)).toBeLessThan(1e-5);
   });
 
   it('reports progress after every batch, and after every tile', async () => {
