@@ -117,21 +117,14 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** The reference clips as if they were videos shown at `fps`: same steps, same flow. */
-export async function measureReferences(
-  clips: readonly Frames[],
-  fps: number,
+/** A reference clip as if it were a video shown at `fps`: same steps, same flow. */
+export async function measureReference(
+  clip: Clip,
   encoders: MetricEncoders,
   signal?: AbortSignal,
-): Promise<ReferenceMotion> {
-  const degrees: MetricValue[] = [];
-  const trajectories: Trajectories[] = [];
-  for (const frames of clips) {
-    const sampled = await sampleMotion({ frames, fps }, fps, encoders, signal);
-    degrees.push(dynamicDegree(sampled));
-    trajectories.push(trackPoints(sampled.flows));
-  }
-  return { degrees, trajectories };
+): Promise<{ readonly degree: MetricValue; readonly trajectories: Trajectories }> {
+  const sampled = await sampleMotion(clip, clip.fps, encoders, signal);
+  return { degree: dynamicDegree(sampled), trajectories: trackPoints(sampled.flows) };
 }
 
 async function sampleMotion(

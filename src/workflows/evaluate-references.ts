@@ -4,17 +4,18 @@ import {
   type MetricName,
   type MetricValue,
   summarize,
+  type Trajectories,
   trajectoryCorrelation,
 } from '../evaluation/index.ts';
-import { loadMedia } from '../media/index.ts';
+import { type LoadRequest, loadMedia } from '../media/index.ts';
 import type { DualrealError } from '../tensor/errors.ts';
 import { EvaluateError, type EvaluationInputs } from './evaluate-inputs.ts';
-import { type Clip, measureReferences, type ReferenceMotion } from './evaluate-measure.ts';
+import { type Clip, measureReference, type ReferenceMotion } from './evaluate-measure.ts';
 import type { ReferenceMotionReport } from './evaluate-report.ts';
 import type { EvaluateRequest } from './evaluate-request.ts';
 
-interface MeasuredReferences {
-  readonly clip: Clip;
+/** The shape of the videos, and the reference clips in it. */
+interface MeasuredReferences extends Pick<ReferenceMotionReport, 'frames' | 'width' | 'height' | 'fps'> {
   readonly motion: ReferenceMotion;
 }
 
@@ -41,25 +42,24 @@ export class ReferenceClips {
     const known = this.#known.get(key);
     if (known) return known.motion;
     const selection = { maxFrames: frames, fps: referenceFps, temporalRatio: 1 };
-    const loaded: Frames[] = [];
-    for (const path of clips) {
-      const media = await loadMedia(
-        path,
-        { size: { width, height }, fit, selection },
-        { signal: this.#signal },
-      );
-      if (media.frames.shape[0] < 2) {
-        throw new EvaluateError({
-          where: path,
-          expected: 'a clip of at least two frames',
-          got: 'one picture',
-        });
-      }
-      loaded.push(media.frames);
+    const request = { size: { width, height }, fit, selection };
+    const degrees: MetricValue[] = [];
+    const trajectories: Trajectories[] = [];
+    for await (const reference of readAhead(clips, (path) => this.#load(path, request))) {
+      const shown = { frames: reference, fps: clip.fps };
+      const measured = await measureReference(shown, this.#encoders, this.#signal);
+      degrees.push(measured.degree);
+      trajectories.push(measured.trajectories);
     }
-    const motion = await measureReferences(loaded, clip.fps, this.#encoders, this.#signal);
-    this.#known.set(key, { clip, motion });
+    const motion = { degrees, trajectories };
+    this.#known.set(key, { frames, width, height, fps: clip.fps, motion });
     return motion;
+  }
+
+  async #load(path: string, request: LoadRequest): Promise<Frames> {
+    const { frames } = await loadMedia(path, request, { signal: this.#signal });
+    if (frames.shape[0] >= 2) return frames;
+    throw new EvaluateError({ where: path, expected: 'a clip of at least two frames', got: 'one picture' });
   }
 
   /** Whether an error is about a reference clip: it would spoil every video. */
@@ -68,8 +68,7 @@ export class ReferenceClips {
   }
 
   reports(options: EvaluateRequest): ReferenceMotionReport[] {
-    return [...this.#known.values()].map(({ clip, motion: { degrees, trajectories } }) => {
-      const [frames, height, width] = clip.frames.shape;
+    return [...this.#known.values()].map(({ motion: { degrees, trajectories }, ...shape }) => {
       const own = degrees.map((_, i) => String(i));
       const others = (i: number) => trajectories.filter((_, k) => k !== i);
       const among = trajectories.map(
@@ -81,10 +80,25 @@ export class ReferenceClips {
         }),
       );
       return {
-        ...{ frames, width, height, fps: clip.fps },
+        ...shape,
         dynamicDegree: summarize(degrees, own, options),
         ...(degrees.length > 1 && { motionFidelity: summarize(among, own, options) }),
       };
     });
+  }
+}
+
+/** Results in order; while one is used the next is being made. */
+async function* readAhead<From, To>(
+  items: readonly From[],
+  make: (item: From) => Promise<To>,
+): AsyncGenerator<To> {
+  let next = items.length > 0 ? make(items[0]) : undefined;
+  for (let i = 0; next !== undefined; i++) {
+    const current = await next;
+    next = i + 1 < items.length ? make(items[i + 1]) : undefined;
+    // Where the current one fails in use, nobody waits for the next.
+    next?.catch(() => undefined);
+    yield current;
   }
 }

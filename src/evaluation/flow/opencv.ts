@@ -29,14 +29,14 @@ export interface Matrix {
 
 type Loading = Partial<OpenCv> & { onRuntimeInitialized?: () => void };
 
-const PACKAGE = '@techstark/opencv-js';
+const require = createRequire(import.meta.url);
 const PROCESS_EVENTS = ['uncaughtException', 'unhandledRejection'] as const;
 
 let loaded: Promise<{ readonly cv: OpenCv }> | undefined;
 
 /** OpenCV's version, from its package. */
 export function opencvVersion(): string {
-  const { version } = createRequire(import.meta.url)(`${PACKAGE}/package.json`) as { version: string };
+  const { version } = require('@techstark/opencv-js/package.json') as { version: string };
   return version.replace(/-.*/, '');
 }
 
@@ -46,8 +46,7 @@ export function opencvVersion(): string {
  */
 export function loadOpencv(): Promise<{ readonly cv: OpenCv }> {
   loaded ??= new Promise((resolve) => {
-    const require = createRequire(import.meta.url);
-    const cv = withoutProcessListeners(() => require(PACKAGE) as Loading);
+    const cv = withoutProcessListeners(() => require('@techstark/opencv-js') as Loading);
     const finish = () => resolve({ cv: cv as OpenCv });
     if (cv.Mat) finish();
     else cv.onRuntimeInitialized = finish;
