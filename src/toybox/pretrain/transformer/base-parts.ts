@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createNoiseSchedule, type NoiseSchedule, parseSchedulerConfig } from '../../../diffusion/index.ts';
+import { parseVaeConfig, type VaeConfig } from '../../../models/cogvideox/vae/index.ts';
+import { bytesOf } from '../../../tensor/dtype.ts';
+import { readShipped } from '../shipped.ts';
+import type { TensorTable } from '../task.ts';
+
+/** The finished parts of the base that the transformer is trained over. */
+export interface BaseParts {
+  readonly vae: VaeConfig;
+  readonly vaeWeights: TensorTable;
+  readonly textWeights: TensorTable;
+  /** Of the weights, so that a change of them is noticed. */
+  readonly vaeHash: string;
+  readonly textHash: string;
+}
+
+export async function readBaseParts(weightsFolder: string): Promise<BaseParts> {
+  const config = JSON.parse(await readFile(join(weightsFolder, 'vae', 'config.json'), 'utf8')) as unknown;
+  const vaeWeights = await readShipped(weightsFolder, 'vae');
+  const textWeights = await readShipped(weightsFolder, 'text_encoder');
+  return {
+    vae: parseVaeConfig(config),
+    vaeWeights,
+    textWeights,
+    vaeHash: hashOf(vaeWeights),
+    textHash: hashOf(textWeights),
+  };
+}
+
+function hashOf(weights: TensorTable): string {
+  const hash = createHash('sha256');
+  for (const name of [...weights.keys()].sort()) {
+    const { shape, data } = weights.get(name)!;
+    hash.update(JSON.stringify([name, shape])).update(bytesOf(data));
+  }
+  return hash.digest('hex');
+}
+
+/** CogVideoX-5B's scheduler_config.json: v-prediction, zero terminal SNR, trailing steps. */
+export function schedulerJson(): Record<string, unknown> {
+  return {
+    _class_name: 'CogVideoXDPMScheduler',
+    _diffusers_version: '0.32.2',
+    beta_end: 0.012,
+    beta_schedule: 'scaled_linear',
+    beta_start: 0.00085,
+    clip_sample: false,
+    num_train_timesteps: 1000,
+    prediction_type: 'v_prediction',
+    rescale_betas_zero_snr: true,
+    set_alpha_to_one: true,
+    snr_shift_scale: 1.0,
+    steps_offset: 0,
+    timestep_spacing: 'trailing',
+    trained_betas: null,
+  };
+}
+
+export const transformerSchedule = (): NoiseSchedule =>
+  createNoiseSchedule(parseSchedulerConfig(schedulerJson()));

@@ -1,0 +1,42 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type TransformerConfig,
+  transformerConfigJson,
+} from '../../../models/cogvideox/transformer/index.ts';
+import { fromFloat32 } from '../../../tensor/dtype.ts';
+import { asFloats, type HostTensor } from '../../../tensor/host-tensor.ts';
+import { writeSafetensorsFile } from '../../../tensor/safetensors.ts';
+import { writeJson } from '../export.ts';
+import type { TensorTable } from '../task.ts';
+import { schedulerJson } from './base-parts.ts';
+
+/** Completes the base: transformer in f16, scheduler, model_index.json. Returns the names of what was written. */
+export async function writeTransformer(
+  weightsFolder: string,
+  config: TransformerConfig,
+  parameters: TensorTable,
+): Promise<readonly string[]> {
+  const folder = join(weightsFolder, 'transformer');
+  await mkdir(folder, { recursive: true });
+  await mkdir(join(weightsFolder, 'scheduler'), { recursive: true });
+  const halves = new Map(
+    [...parameters.keys()].sort().map((name): [string, HostTensor] => {
+      const { shape, data } = asFloats(parameters.get(name)!);
+      return [name, { dtype: 'f16', shape, data: fromFloat32('f16', data) as Uint16Array }];
+    }),
+  );
+  await writeSafetensorsFile(join(folder, 'diffusion_pytorch_model.safetensors'), halves, { format: 'pt' });
+  await writeJson(join(folder, 'config.json'), transformerConfigJson(config));
+  await writeJson(join(weightsFolder, 'scheduler', 'scheduler_config.json'), schedulerJson());
+  await writeJson(join(weightsFolder, 'model_index.json'), {
+    _class_name: 'CogVideoXPipeline',
+    _diffusers_version: '0.32.2',
+    scheduler: ['diffusers', 'CogVideoXDPMScheduler'],
+    text_encoder: ['transformers', 'T5EncoderModel'],
+    tokenizer: ['transformers', 'T5TokenizerFast'],
+    transformer: ['diffusers', 'CogVideoXTransformer3DModel'],
+    vae: ['diffusers', 'AutoencoderKLCogVideoX'],
+  });
+  return ['transformer', 'scheduler'];
+}

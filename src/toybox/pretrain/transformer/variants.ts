@@ -1,0 +1,133 @@
+import type { TransformerConfig } from '../../../models/cogvideox/transformer/index.ts';
+import { DualrealError } from '../../../tensor/errors.ts';
+import { SIDE, textConfig } from '../configs.ts';
+import type { Recipe } from '../recipe.ts';
+import { TEXT_TOKENS } from '../tokenizers.ts';
+
+/** Sizes of the transformer and how it is pretrained. */
+export interface TransformerVariant {
+  readonly heads: number;
+  readonly headDim: number;
+  readonly blocks: number;
+  /** `batch` is that of clips. */
+  readonly recipe: Recipe;
+  readonly imageBatch: number;
+  /** Steps on images alone, at the start. */
+  readonly imageSteps: number;
+  /** After those, one step of this many is on images. */
+  readonly imageEvery: number;
+  /** Pixel frames of a clip. */
+  readonly frames: number;
+  /** Samples in the bank, of each kind. */
+  readonly clips: number;
+  readonly images: number;
+  /** Share of captions that are replaced by the empty prompt, for guidance. */
+  readonly captionDropout: number;
+  /** Density of timesteps: proportional to t to this power. 0 is uniform. */
+  readonly noiseBias: number;
+  /** Loss weight where the subject is; elsewhere 1, before the mean is made 1. */
+  readonly subjectWeight: number;
+  /** Compute blocks again in the backward pass instead of keeping their activations. */
+  readonly checkpointed: boolean;
+}
+
+const SHIPPED: TransformerVariant = {
+  heads: 6,
+  headDim: 32,
+  blocks: 14,
+  recipe: {
+    batch: 8,
+    steps: 60_000,
+    warmupSteps: 300,
+    learningRate: 8e-4,
+    weightDecay: 0.01,
+    betas: [0.9, 0.99],
+    maxGradientNorm: 1,
+    averageDecay: 0.999,
+    stage: 1,
+  },
+  imageBatch: 24,
+  imageSteps: 8000,
+  imageEvery: 4,
+  frames: 9,
+  clips: 60_000,
+  images: 60_000,
+  captionDropout: 0.1,
+  noiseBias: 0.5,
+  subjectWeight: 3,
+  checkpointed: false,
+};
+
+/** `gpu`: batches that fill a graphics processor, fewer steps. `tiny`: seconds, for tests. */
+const VARIANTS: Readonly<Record<string, TransformerVariant>> = {
+  shipped: SHIPPED,
+  gpu: {
+    ...SHIPPED,
+    recipe: { ...SHIPPED.recipe, batch: 64, steps: 20_000, learningRate: 1e-3 },
+    imageBatch: 192,
+    imageSteps: 4000,
+  },
+  tiny: {
+    ...SHIPPED,
+    heads: 1,
+    headDim: 16,
+    blocks: 2,
+    recipe: { ...SHIPPED.recipe, batch: 2, steps: 6, warmupSteps: 2 },
+    imageBatch: 3,
+    imageSteps: 2,
+    imageEvery: 2,
+    clips: 6,
+    images: 6,
+  },
+};
+
+export function transformerVariant(name: string): TransformerVariant {
+  const variant = VARIANTS[name];
+  if (variant) return variant;
+  throw new DualrealError({
+    where: 'transformer variant',
+    expected: `one of ${Object.keys(VARIANTS).join(', ')}`,
+    got: name,
+  });
+}
+
+/** The transformer over latents of a VAE, in CogVideoX-5B's style: rotary positions. */
+export function transformerConfig(
+  { heads, headDim, blocks, frames }: TransformerVariant,
+  vae: {
+    readonly latentChannels: number;
+    readonly spatialCompression: number;
+    readonly temporalCompression: number;
+  },
+): TransformerConfig {
+  const side = SIDE / vae.spatialCompression;
+  return {
+    heads,
+    headDim,
+    width: heads * headDim,
+    blocks,
+    latentChannels: vae.latentChannels,
+    outChannels: vae.latentChannels,
+    timeEmbeddingDim: heads * headDim,
+    textDim: textConfig().width,
+    textTokens: TEXT_TOKENS,
+    patch: 1,
+    sampleHeight: side,
+    sampleWidth: side,
+    sampleFrames: frames,
+    temporalCompression: vae.temporalCompression,
+    positions: 'rotary',
+    spatialInterpolationScale: 1.875,
+    temporalInterpolationScale: 1,
+    attentionBias: true,
+    patchBias: true,
+    normEpsilon: 1e-5,
+  };
+}
+
+export type SampleKind = 'images' | 'clips';
+
+/** What a step (from 0) trains on: images first, then one step of `imageEvery` on images. */
+export function kindOfStep({ imageSteps, imageEvery }: TransformerVariant, step: number): SampleKind {
+  return step < imageSteps || step % imageEvery === 0 ? 'images' : 'clips';
+}
