@@ -9,6 +9,10 @@ const benches: Readonly<Record<string, { summary: string; run: () => Promise<unk
   },
   adamw: { summary: 'the optimizer kernel over 12.6 M parameters', run: () => import('./adamw.ts') },
   evaluate: { summary: 'every metric of a clip, in-domain encoders', run: () => import('./evaluate.ts') },
+  'motion-fidelity': {
+    summary: 'whether motion fidelity tells held-out motions apart',
+    run: () => import('./motion-fidelity.ts'),
+  },
   'toybox-universe': {
     summary: 'rendering of the synthetic universe',
     run: () => import('./toybox-universe.ts'),
