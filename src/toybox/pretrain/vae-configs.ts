@@ -65,6 +65,13 @@ const SHIPPED: VaeVariant = {
 const VARIANTS: Readonly<Record<string, VaeVariant>> = {
   shipped: SHIPPED,
   crops: { ...SHIPPED, recipe: { ...SHIPPED.recipe, batch: 2, steps: 6000 }, clipSide: SIDE / 2 },
+  // Half the compression in time, to be compared with `crops`.
+  'crops-time2': {
+    ...SHIPPED,
+    config: vaeConfig([16, 32, 64, 96], 16, 2),
+    recipe: { ...SHIPPED.recipe, batch: 2, steps: 6000 },
+    clipSide: SIDE / 2,
+  },
   pictures: {
     ...SHIPPED,
     recipe: { ...SHIPPED.recipe, batch: 8, steps: 4000 },

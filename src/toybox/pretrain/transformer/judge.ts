@@ -1,0 +1,123 @@
+import type { Runtime } from '../../../runtime/index.ts';
+import { randomStream } from '../../../tensor/random.ts';
+import type { ClipDescription } from '../../universe/plan.ts';
+import { createUniverse } from '../../universe/universe.ts';
+import { openClipEmbedders } from '../clip-embedders.ts';
+import { EMBEDDING_DIM } from '../configs.ts';
+import { meanRows, nearest, share } from '../retrieval.ts';
+import type { TensorTable } from '../task.ts';
+import { trainMotionClassifier } from './motion-classifier.ts';
+import { motionFeatures } from './motion-features.ts';
+
+const CANDIDATES = 50;
+/** Clips whose frames are embedded at a time. */
+const PIECE = 50;
+
+/** Shares of clips whose scene, subject (of 50) and motion are recognised. */
+export interface TransformerScore {
+  readonly scene: number;
+  readonly subject: number;
+  readonly motion: number;
+}
+
+export interface TransformerJudge {
+  /** What the judged clips are to show: unseen combinations whose captions name the subject. */
+  readonly wanted: readonly ClipDescription[];
+  /** The same combinations, rendered. */
+  real(): Uint8Array[];
+  judge(clips: readonly Uint8Array[]): Promise<TransformerScore>;
+}
+
+/**
+ * Recognises what clips show. Scene: the nearest in CLIP of the captions that differ in the scene alone.
+ * Subject: likewise among 50, the right one and 49 others. Motion: a perceptron on {@link motionFeatures},
+ * trained on rendered clips of pretraining, among all its motions.
+ */
+export async function openTransformerJudge(
+  runtime: Runtime,
+  clipWeights: TensorTable,
+  options: {
+    readonly cacheFolder: string;
+    readonly stage: 1 | 2;
+    readonly frames: number;
+    readonly samples: number;
+    readonly trainingClips: number;
+  },
+): Promise<TransformerJudge> {
+  const { samples, trainingClips, ...shared } = options;
+  const { images, texts } = (await openClipEmbedders(runtime))(clipWeights);
+  const unseen = createUniverse({ ...shared, seed: 6, split: 'combinations' });
+  const indices: number[] = [];
+  for (let index = 0; indices.length < samples; index++) {
+    const { caption, subject } = unseen.describe(index);
+    if (caption.includes(subject.phrase)) indices.push(index);
+  }
+  const wanted = indices.map((index) => unseen.describe(index));
+  const { scenes, castings } = unseen.catalogue;
+  const everyone = [
+    ...new Map(castings.flatMap(({ performers }) => performers).map((one) => [one.id, one])).values(),
+  ];
+  const motions = castings.map(({ motion }) => motion.id);
+
+  const rowsOf = async (clips: readonly Uint8Array[]) => {
+    const rows: Float32Array[] = [];
+    for (let from = 0; from < clips.length; from += PIECE) {
+      const piece = clips.slice(from, from + PIECE);
+      const joined = new Uint8Array(piece.reduce((sum, clip) => sum + clip.length, 0));
+      let at = 0;
+      for (const clip of piece) {
+        joined.set(clip, at);
+        at += clip.length;
+      }
+      const found = await images(joined);
+      const size = found.length / piece.length;
+      for (let i = 0; i < piece.length; i++) rows.push(found.slice(i * size, (i + 1) * size));
+    }
+    return rows;
+  };
+
+  const school = createUniverse({ ...shared, seed: 7, split: 'pretraining' });
+  const lessons: { features: Float32Array; motion: number }[] = [];
+  for (let from = 0; from < trainingClips; from += PIECE) {
+    const count = Math.min(PIECE, trainingClips - from);
+    const clips = Array.from({ length: count }, (_, i) => school.render(from + i));
+    const rows = await rowsOf(clips.map(({ frames }) => frames));
+    for (const [i, { frames, labels }] of clips.entries()) {
+      const motion = motions.indexOf(labels.motion ?? '');
+      lessons.push({ features: motionFeatures(frames, rows[i]), motion });
+    }
+  }
+  const classify = await trainMotionClassifier(
+    runtime,
+    lessons.map(({ features }) => features),
+    lessons.map(({ motion }) => motion),
+    motions.length,
+  );
+
+  const sceneTexts: Float32Array[] = [];
+  const subjectTexts: Float32Array[] = [];
+  for (const [i, { caption, subject, scene }] of wanted.entries()) {
+    sceneTexts.push(await texts(scenes.map(({ phrase }) => caption.replace(scene.phrase, phrase))));
+    const others = everyone.filter(({ id, phrase }) => id !== subject.id && phrase !== subject.phrase);
+    const order = randomStream(8, 'candidates', i).permutation(others.length);
+    const candidates = [subject, ...order.slice(0, CANDIDATES - 1).map((at) => others[at])];
+    subjectTexts.push(await texts(candidates.map(({ phrase }) => caption.replace(subject.phrase, phrase))));
+  }
+
+  return {
+    wanted,
+    real: () => indices.map((index) => unseen.render(index).frames),
+    judge: async (clips) => {
+      const rows = await rowsOf(clips);
+      const isNearest = (row: Float32Array, gallery: Float32Array, right: number) =>
+        nearest(meanRows(row, EMBEDDING_DIM, row.length / EMBEDDING_DIM), gallery, EMBEDDING_DIM)[0] ===
+        right;
+      const found = await classify(clips.map((clip, i) => motionFeatures(clip, rows[i])));
+      return {
+        scene: share(rows.map((row, i) => isNearest(row, sceneTexts[i], scenes.indexOf(wanted[i].scene)))),
+        subject: share(rows.map((row, i) => isNearest(row, subjectTexts[i], 0))),
+        motion: share(found.map((at, i) => motions[at] === wanted[i].motion?.id)),
+      };
+    },
+  };
+}
