@@ -7,6 +7,7 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addExchangeCommands } from './commands/exchange.ts';
 import { addGenerateCommand } from './commands/generate.ts';
 import { addPretrainCommands } from './commands/pretrain.ts';
+import { addPretrainTransformerCommands } from './commands/pretrain-transformer.ts';
 import { addToyboxCommands } from './commands/toybox.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { describeError } from './describe-error.ts';
@@ -28,6 +29,7 @@ export function createProgram(): Command {
   addBaseCommand(program);
   addToyboxCommands(program);
   addPretrainCommands(program);
+  addPretrainTransformerCommands(program);
   addDemoCommand(program);
   return program;
 }
