@@ -4,6 +4,7 @@ import { packageVersions } from '../workflows/package-versions.ts';
 import { addBaseCommand } from './commands/base.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addEvaluateCommand } from './commands/evaluate.ts';
 import { addExchangeCommands } from './commands/exchange.ts';
 import { addGenerateCommand } from './commands/generate.ts';
 import { addPretrainCommands } from './commands/pretrain.ts';
@@ -25,6 +26,7 @@ export function createProgram(): Command {
   addDoctorCommand(program);
   addTrainCommand(program);
   addGenerateCommand(program);
+  addEvaluateCommand(program);
   addExchangeCommands(program);
   addBaseCommand(program);
   addToyboxCommands(program);
