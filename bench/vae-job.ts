@@ -11,7 +11,7 @@ export interface VaeJobSize {
   readonly latentChannels: number;
   readonly groups: number;
   readonly batch: number;
-  /** Pixel frames, 4k + 1. */
+  /** Pixel frames: 1, 9 or 17. */
   readonly frames: number;
   readonly side: number;
 }

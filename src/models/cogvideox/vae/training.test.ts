@@ -100,3 +100,14 @@ it('recomputing residual blocks changes no gradient', async () => {
   for (const name of kept.names) expect(actual[`d ${name}`].data, name).toEqual(expected[`d ${name}`].data);
   await recomputed.executable.release();
 });
+
+it('refuses videos that would come back with another number of frames', () => {
+  const { root } = new Parameters();
+  const video = g.input('video', [1, 4, 3, 4, 4]);
+  const trace = () => vaeTrainingForward(config, root, video, g.input('noise', [1, 2, 3, 2, 2]));
+  expect(trace).not.toThrow();
+  const odd = g.input('video', [1, 3, 3, 4, 4]);
+  expect(() => vaeTrainingForward(config, root, odd, g.input('noise', [1, 2, 3, 2, 2]))).toThrow(
+    /3 frames, of which 4/,
+  );
+});

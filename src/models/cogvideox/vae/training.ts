@@ -2,6 +2,8 @@ import type { Value } from '../../../graph/index.ts';
 import * as g from '../../../graph/index.ts';
 import { stackFrames, unstackFrames } from '../../../nn/frames.ts';
 import type { ParameterScope } from '../../../nn/parameters.ts';
+import { ShapeError } from '../../../tensor/errors.ts';
+import { latentFrameCount, pixelFrameCount } from './batches.ts';
 import type { VaeConfig } from './config.ts';
 import { vaeDecoder } from './decoder.ts';
 import { vaeEncoder } from './encoder.ts';
@@ -17,8 +19,8 @@ export interface VaeTrainingResult {
 
 /**
  * Encode, sample with the given standard normal `noise` [B, f, C, h, w], decode: a short video
- * [B, F, 3, H, W] with F = 1 + c·(f − 1) as one batch, without caches. Differentiable in every parameter;
- * with `checkpointed` the backward pass computes residual blocks again, for less memory.
+ * [B, F, 3, H, W] as one batch, without caches. F must come back as F: 1, 9 or 17 frames where c is 4, not 5,
+ * which become two latent frames and then eight frames. Differentiable in every parameter; with `checkpointed` the backward pass computes residual blocks again, for less memory.
  */
 export function vaeTrainingForward(
   config: VaeConfig,
@@ -27,6 +29,19 @@ export function vaeTrainingForward(
   noise: Value,
   { checkpointed = false } = {},
 ): VaeTrainingResult {
+  const frameCount = video.shape[1];
+  const decoded = pixelFrameCount(
+    latentFrameCount(frameCount, config.temporalCompression),
+    config.temporalCompression,
+  );
+  if (decoded !== frameCount) {
+    throw new ShapeError({
+      where: 'video to train the VAE on',
+      expected: 'as many frames as are decoded again',
+      got: `${frameCount} frames, of which ${decoded} would be decoded`,
+      hint: 'an odd number of latent frames decodes to as many frames as went in (1, 9 or 17 for four-fold)',
+    });
+  }
   const options = checkpointed ? { region: g.checkpoint } : {};
   const moments = vaeEncoder(config, scope.at('encoder'), unstackFrames(video), options);
   const means = moments.map((frame) => g.slice(frame, 1, 0, config.latentChannels));
