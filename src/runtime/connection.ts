@@ -37,7 +37,11 @@ export function connectWorker(): EngineConnection {
   const fromSource = import.meta.url.endsWith('.ts');
   const program = fromSource ? './engine-worker.source.mjs' : './engine-worker.js';
   const stopping = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const worker = new Worker(new URL(program, import.meta.url), { workerData: { stopping } });
+  const worker = new Worker(new URL(program, import.meta.url), {
+    workerData: { stopping },
+    // Beside onnxruntime the thread holds little of its own: V8's default would let garbage grow to 48 MB.
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+  });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const pending = new Map<number, Pending>();
   let nextId = 0;
