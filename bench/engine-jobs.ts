@@ -33,12 +33,14 @@ export interface Size {
   readonly latentFrames: number;
   /** Rows and columns of latents; with patches of 2 there are a quarter as many tokens per frame. */
   readonly latentSide: number;
+  /** Width of the image embedding that conditions the motion adapters. */
+  readonly conditionDim: number;
   readonly positions: 'rotary' | 'sincos';
   /** Recompute blocks in the backward pass instead of keeping their activations. */
   readonly checkpointBlocks: boolean;
 }
 
-/** D192 (6 heads of 32), 14 blocks, 32 + 80 tokens, batch 4. */
+/** D192 (6 heads of 32), 14 blocks, 32 + 80 tokens, batch 4: the proportions of the embedded base. */
 export const STANDARD_SIZE: Size = {
   width: 192,
   heads: 6,
@@ -47,11 +49,12 @@ export const STANDARD_SIZE: Size = {
   textTokens: 32,
   latentFrames: 5,
   latentSide: 8,
+  conditionDim: 128,
   positions: 'rotary',
   checkpointBlocks: false,
 };
 
-const OPTIONS = DUALREAL_PRESETS.official;
+const optionsOf = ({ conditionDim }: Size) => ({ ...DUALREAL_PRESETS.official, conditionDim });
 export const OPTIMIZER = {
   betas: [0.9, 0.95],
   epsilon: 1e-8,
@@ -84,7 +87,9 @@ export function traceJob(job: Job, size: Size): { program: g.Program; trainable:
   const { config, shape } = setting(size);
   const { checkpointBlocks } = size;
   if (job === 'adapter') {
-    const program = dualRealObjective(config, OPTIONS, shape, ['motion', 'controller'], { checkpointBlocks });
+    const program = dualRealObjective(config, optionsOf(size), shape, ['motion', 'controller'], {
+      checkpointBlocks,
+    });
     const adapters = [...program.inputs].filter(([name]) => parameterGroup(name) !== undefined);
     return { program, trainable: new Map(adapters.map(([name, value]) => [name, value.shape])) };
   }
@@ -116,7 +121,7 @@ export const batchFile = (folder: string) => join(folder, 'batch.safetensors');
 /** Writes the weights of transformer, adapters and controller, and one batch, for both engines to read. */
 export async function writeInputs(folder: string, size: Size): Promise<void> {
   const { config, shape } = setting(size);
-  const { parameters, output } = traceDualReal(config, OPTIONS, shape);
+  const { parameters, output } = traceDualReal(config, optionsOf(size), shape);
   const weights = new Map<string, HostTensor>();
   for (const [name, declared] of parameters.declared) {
     const isGain = /norm.*\.weight$/.test(name) && declared.shape.length === 1;
@@ -128,7 +133,7 @@ export async function writeInputs(folder: string, size: Size): Promise<void> {
     ['latents', normal(['latents'], latents)],
     ['target', normal(['target'], latents)],
     ['text', normal(['text'], [size.batch, size.textTokens, config.textDim])],
-    ['condition', normal(['condition'], [size.batch, 1, OPTIONS.conditionDim])],
+    ['condition', normal(['condition'], [size.batch, 1, size.conditionDim])],
     [
       'timestep',
       floats(
