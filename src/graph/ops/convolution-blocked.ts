@@ -10,9 +10,16 @@ export function roundUp(channels: number, block: number): number {
   return Math.ceil(channels / block) * block;
 }
 
-/** What onnxruntime's blocked convolution accepts as input: whole blocks, or a plain image of few channels. */
+/** Channels that onnxruntime lays out in blocks must be multiples of this; it fills the last block with zeros. */
+const CHANNEL_ALIGNMENT = 4;
+
+export function fillsBlocks(channels: number, block: number): boolean {
+  return channels >= block && channels % CHANNEL_ALIGNMENT === 0;
+}
+
+/** What onnxruntime's blocked convolution accepts as input: blocks, or a plain image of few channels. */
 export function fitsBlocks(channels: number, block: number): boolean {
-  return channels < block || channels % block === 0;
+  return channels < block || fillsBlocks(channels, block);
 }
 
 /** An image [B, C, H, W] in blocks; fewer channels than a block stay as they are. */
@@ -70,15 +77,12 @@ function blockedWeights(
 ): readonly string[] {
   const nodes = new Nodes(emitter);
   const area = kh * kw;
-  const [from, to] = direction === 'forward' ? [inner, out] : [out, inner];
+  const [few, to] = direction === 'forward' ? [inner, out] : [out, inner];
   const width = roundUp(to, block);
-  const fromBlocks = from < block ? undefined : from / block;
-  const extra = width - to;
-  const padded = nodes.pad(
-    name,
-    [0, 0, 0, 0, 0],
-    direction === 'forward' ? [extra, 0, 0, 0, 0] : [0, extra, 0, 0, 0],
-  );
+  const from = few < block ? few : roundUp(few, block);
+  const fromBlocks = few < block ? undefined : from / block;
+  const extra = direction === 'forward' ? [width - out, from - inner] : [from - out, width - inner];
+  const padded = nodes.pad(name, [0, 0, 0, 0, 0], [...extra, 0, 0, 0]);
   /** Rows of `length` elements, one per output → [out/b, length, b out]. */
   const outputsInside = (rows: string, length: number) =>
     enterBlocks(emitter, nodes.reshape(rows, [1, width, length, 1]), width, block);

@@ -1,6 +1,6 @@
 import type { Shape } from '../../tensor/shape.ts';
 import type { OnnxEmitter } from '../onnx-emitter.ts';
-import { BLOCKED_DOMAIN, enterBlocks } from './convolution-blocked.ts';
+import { BLOCKED_DOMAIN, enterBlocks, fillsBlocks, roundUp } from './convolution-blocked.ts';
 import { Nodes, type Window } from './convolution-form.ts';
 import { schedule, type Term } from './convolution-schedule.ts';
 
@@ -136,17 +136,18 @@ function blockedCorrelation(
   const block = emitter.target.blockedChannels;
   if (block === undefined) return undefined;
   const nodes = new Nodes(emitter);
-  const exchanged = gradientShape[1] % block !== 0;
+  const exchanged = !fillsBlocks(gradientShape[1], block);
   const kernelShape = exchanged ? imageShape : gradientShape;
   const slidingShape = exchanged ? gradientShape : imageShape;
-  if (kernelShape[1] % block !== 0 || (exchanged && stride !== 1)) return undefined;
-  const [batch, width, rows, columns] = kernelShape;
+  if (!fillsBlocks(kernelShape[1], block) || (exchanged && stride !== 1)) return undefined;
+  const [batch, channels, rows, columns] = kernelShape;
+  const width = roundUp(channels, block);
   const sliding = slidingShape[1];
   // The sliding image is padded, or cut, so that the kernel fits kh × kw times.
   const before = exchanged ? [kh - 1 - padding[0], kw - 1 - padding[1]] : [padding[0], padding[1]];
   const extents = [(rows - 1) * stride + kh, (columns - 1) * stride + kw];
   const after = extents.map((extent, i) => extent - slidingShape[2 + i] - before[i]);
-  const enterKernel = (image: string) => enterBlocks(emitter, image, width, block);
+  const enterKernel = (image: string) => enterBlocks(emitter, image, channels, block);
   const enterSliding = (image: string) => nodes.pad(image, [0, 0, ...before], [0, 0, ...after]);
 
   const clipBytes = 4 * width * rows * columns;
@@ -189,15 +190,11 @@ function blockedCorrelation(
       return sum!;
     },
     leave: (sum) => {
-      const [plain] = emitter.node('ReorderOutput', [sum], 1, { channels: width }, BLOCKED_DOMAIN);
+      const [plain] = emitter.node('ReorderOutput', [sum], 1, { channels }, BLOCKED_DOMAIN);
       if (!exchanged) return plain;
       // The shifts are counted from the other end.
-      return nodes.reshape(nodes.reverse(nodes.reshape(plain, [sliding, width, kh * kw]), 2), [
-        sliding,
-        width,
-        kh,
-        kw,
-      ]);
+      const reversed = nodes.reverse(nodes.reshape(plain, [sliding, channels, kh * kw]), 2);
+      return nodes.reshape(reversed, [sliding, channels, kh, kw]);
     },
   };
 }
