@@ -127,7 +127,7 @@ describe('exported weights', () => {
     const config = await import('node:fs/promises').then(({ readFile }) =>
       readFile(join(weights, 'vae', 'config.json'), 'utf8'),
     );
-    expect(parseVaeConfig(JSON.parse(config)).temporalCompression).toBe(4);
+    expect(parseVaeConfig(JSON.parse(config)).temporalCompression).toBe(2);
     expect((await loadTokenizer(join(weights, 'tokenizer'))).count('a penguin')).toBe(3);
 
     const run = { components: ['vae'], variant: 'shipped', seed: 1, step: 1, totalSteps: 2, seconds: 3 };
