@@ -2,7 +2,7 @@
 # On a bare machine with an NVIDIA GPU: unpacks what scripts/pack-gpu.mjs packed, finds the GPU through Vulkan,
 # and runs a dualreal command there (docs/gpu.md).
 #   bash scripts/gpu-run.sh load carry/1      takes a folder in; repeat for each, in any order
-#   bash scripts/gpu-run.sh check             what is there, and what Vulkan and WebGPU see
+#   bash scripts/gpu-run.sh check [fast]      what is there, whether WebGPU computes, and how fast
 #   bash scripts/gpu-run.sh slice FILE OUT    a large file as slices of 15 MiB
 #   bash scripts/gpu-run.sh pretrain …        any dualreal command
 set -euo pipefail
@@ -87,7 +87,7 @@ if [ "${1:-}" = check ]; then
     [ -n "$path" ] && ldd "$path" | grep 'not found' | sed "s|^|$library needs|" || true
   done
   ls "$home"
-  "$home/node" "$home/dualreal.mjs" doctor || true
+  "$home/node" "$(dirname "$0")/gpu-probe.mjs" "$home" "${2:-full}" || true
   exit 0
 fi
 exec "$home/node" "$home/dualreal.mjs" "$@"

@@ -178,6 +178,7 @@ for (const name of archives) {
   closeSync(source);
 }
 cpSync(join(root, 'scripts/gpu-run.sh'), join(carry, 'run.sh'));
+cpSync(join(root, 'scripts/gpu-probe.mjs'), join(carry, 'gpu-probe.mjs'));
 for (let i = 1; i <= folder; i++) {
   const files = readdirSync(join(carry, String(i)));
   const size = files.reduce((sum, file) => sum + statSync(join(carry, String(i), file)).size, 0);
