@@ -13,6 +13,7 @@ import type { WeightFiles } from '../store/weights.ts';
 import { DualrealError } from '../tensor/errors.ts';
 import { reshaped } from '../tensor/host-tensor.ts';
 import type { EncoderSource, ImageEncoder, TextEncoder, VideoEncoder } from './encoders.ts';
+import { residenceOf } from './residence.ts';
 
 /** A folder with an image encoder, recognised by its configuration. */
 export interface ImageEncoderFolder {
@@ -92,7 +93,7 @@ async function fingerprint(weights: WeightFiles, ...facts: readonly unknown[]): 
 }
 
 function openVideo(runtime: Runtime, { vae, vaeWeights }: EncoderParts): Releasable<VideoEncoder> {
-  const whole = new VaeCodec(runtime, vae, vaeWeights.entries);
+  const whole = new VaeCodec(runtime, vae, vaeWeights.entries, { residence: residenceOf(vaeWeights) });
   return {
     encode: async (frames) => {
       const { mean, logvar } = await whole.encode(frames);
@@ -111,6 +112,7 @@ async function openText(
   const encoder = createTextEncoder(runtime, {
     config: text.config,
     weights: textWeights.entries,
+    residence: residenceOf(textWeights),
     tokenizer: await loadTokenizer(tokenizerFolder),
     tokens: textTokens,
     where: text.folder,
@@ -136,6 +138,7 @@ async function openImage(
   const encoder = createImageEncoder(runtime, {
     config: folder.config,
     weights: folder.weights.entries,
+    residence: residenceOf(folder.weights),
     where: folder.configPath,
   });
   return {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { freemem } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { type NoiseSchedule, parseNoiseSchedule, type SamplerKind } from '../diffusion/index.ts';
@@ -11,12 +10,11 @@ import type { Runtime } from '../runtime/index.ts';
 import type { FeatureCache } from '../store/feature-cache.ts';
 import { openPipelineFolder } from '../store/pipeline-folder.ts';
 import { openWeights, type WeightFiles } from '../store/weights.ts';
-import { DTYPE_SIZE_BYTES } from '../tensor/dtype.ts';
-import { sizeOf } from '../tensor/shape.ts';
 import { findImageEncoder, type ImageEncoderFolder, openEncoders } from './base-encoders.ts';
 import { requireBaseFits } from './base-weights.ts';
 import type { EncoderSource } from './encoders.ts';
 import { LatentDecoder } from './latent-decoder.ts';
+import { residenceOf } from './residence.ts';
 import type { SizeRule } from './sample-size.ts';
 import { withRememberedHash } from './weights-hash.ts';
 
@@ -146,7 +144,7 @@ export async function openBase(path: string, { imageEncoder, cache }: OpenBaseOp
         vae,
         vaeWeights,
       }),
-    openDecoder: (runtime) => new LatentDecoder(runtime, vae, vaeWeights.entries),
+    openDecoder: (runtime) => new LatentDecoder(runtime, vae, vaeWeights),
     latentSize: ({ width, height, frames }) => ({
       latentFrames: (frames - 1) / transformer.temporalCompression + 1,
       latentHeight: height / spatial,
@@ -159,11 +157,4 @@ async function readCard(folder: string): Promise<BaseCard> {
   const path = join(folder, BASE_CARD);
   if (!existsSync(path)) return {};
   return cardSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-}
-
-/** Folding makes an f32 copy of every weight; above half of the free memory they stay in their files. */
-function residenceOf({ entries }: WeightFiles): 'fold' | 'mapped' {
-  let bytes = 0;
-  for (const { shape } of entries.values()) bytes += sizeOf(shape) * DTYPE_SIZE_BYTES.f32;
-  return bytes > freemem() / 2 ? 'mapped' : 'fold';
 }

@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DecodeState, VaeCodec, type VaeConfig } from '../models/cogvideox/vae/index.ts';
-import type { Runtime, WeightTable } from '../runtime/index.ts';
+import type { Runtime } from '../runtime/index.ts';
+import type { WeightFiles } from '../store/weights.ts';
 import { FileFormatError } from '../tensor/errors.ts';
 import { asFloats, type FloatTensor, floats, type HostTensor } from '../tensor/host-tensor.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../tensor/safetensors.ts';
+import { residenceOf } from './residence.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 const FRAMES = 'frames';
@@ -16,8 +18,8 @@ const STEP_FILE = /^step-(\d{4})\.safetensors$/;
 export class LatentDecoder {
   private readonly codec: VaeCodec;
 
-  constructor(runtime: Runtime, config: VaeConfig, weights: WeightTable, tiling = false) {
-    this.codec = new VaeCodec(runtime, config, weights, { tiling });
+  constructor(runtime: Runtime, config: VaeConfig, weights: WeightFiles) {
+    this.codec = new VaeCodec(runtime, config, weights.entries, { residence: residenceOf(weights) });
   }
 
   /**
