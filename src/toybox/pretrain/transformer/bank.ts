@@ -82,10 +82,11 @@ export async function* openLatentBank(
   const missing = shards.filter(({ path }) => !existsSync(path));
   if (missing.length > 0) {
     const runtime = openRuntime();
+    let rendered: AsyncGenerator<RenderedSamples> | undefined;
     try {
       const encoder = await openLatentEncoder(runtime, parts.vae, parts.vaeWeights, { batch: BATCH, frames });
       const ranges = missing.flatMap((shard) => rangesOf(shard.first, shard.count));
-      const rendered = renderInThreads(source, ranges, request.threads);
+      rendered = renderInThreads(source, ranges, request.threads);
       let done = count - missing.reduce((sum, shard) => sum + shard.count, 0);
       for (const shard of missing) {
         const encoded: EncodedSamples[] = [];
@@ -98,9 +99,9 @@ export async function* openLatentBank(
         }
         await writeSealedFile(shard.path, shardTensors(encoded, shard.count, source, parts), {});
       }
-      await rendered.return(undefined);
       await encoder.release();
     } finally {
+      await rendered?.return(undefined);
       await runtime.close();
     }
   }
