@@ -1,57 +1,23 @@
+import { clipPreprocessing, dinoPreprocessing, type ImagePreprocessing } from '../models/preprocessing.ts';
 import { ShapeError } from '../tensor/errors.ts';
 import { type FloatTensor, floats, type HostTensor, zeros } from '../tensor/host-tensor.ts';
 import { formatShape } from '../tensor/shape.ts';
-import { type ResizeFilter, resize, type Size } from './resize.ts';
-
-/**
- * Where an odd margin is cut: `floor` as current transformers, `round-half-even` as torchvision (OpenAI CLIP,
- * open_clip, DINO).
- */
-export type CropRounding = 'floor' | 'round-half-even';
+import { resize, type Size } from './resize.ts';
 
 /** How an image becomes the input of an image encoder. */
-export interface PreprocessRecipe {
-  /** `short-side`: keep the aspect, then centre crop; `square`: straight to the square. */
-  readonly shape: 'short-side' | 'square';
-  /** Short side after resizing (for `square` the side itself). */
-  readonly resizeTo: number;
-  /** Side of the square that comes out. */
-  readonly cropTo: number;
-  readonly filter: ResizeFilter;
-  readonly cropRounding: CropRounding;
-  /** Per RGB channel, on values 0 … 1. */
-  readonly mean: readonly [number, number, number];
-  readonly std: readonly [number, number, number];
-}
+export type PreprocessRecipe = ImagePreprocessing;
+export type CropRounding = ImagePreprocessing['cropRounding'];
 
-const CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073] as const;
-const CLIP_STD = [0.26862954, 0.26130258, 0.27577711] as const;
-
-/** OpenAI CLIP and open_clip: bicubic short side, centre crop (openai/CLIP `clip.py` `_transform`). */
+/**
+ * OpenAI CLIP and open_clip: bicubic short side, centre crop. An odd margin is cut as torchvision does, or at
+ * the `floor` as current transformers.
+ */
 export function clipRecipe(side: number, cropRounding: CropRounding = 'round-half-even'): PreprocessRecipe {
-  return {
-    shape: 'short-side',
-    resizeTo: side,
-    cropTo: side,
-    filter: 'bicubic',
-    cropRounding,
-    mean: CLIP_MEAN,
-    std: CLIP_STD,
-  };
+  return { ...clipPreprocessing(side), cropRounding };
 }
 
-/** DINO's evaluation transform: bicubic short side 8/7 of the crop (256 for 224), ImageNet statistics. */
-export function dinoRecipe(side: number): PreprocessRecipe {
-  return {
-    shape: 'short-side',
-    resizeTo: Math.round((side * 8) / 7),
-    cropTo: side,
-    filter: 'bicubic',
-    cropRounding: 'round-half-even',
-    mean: [0.485, 0.456, 0.406],
-    std: [0.229, 0.224, 0.225],
-  };
-}
+/** DINO's evaluation transform. */
+export const dinoRecipe = dinoPreprocessing;
 
 /** The official DualReal inference reference image: bilinear straight to the square, CLIP statistics. */
 export function dualrealReferenceRecipe(side: number): PreprocessRecipe {
