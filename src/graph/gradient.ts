@@ -101,9 +101,9 @@ function accumulate(sum: Value, contribution: Value, isExclusive: (product: Valu
   return reshape(gemm(a, b, attributes, reshape(value, product.shape)), contribution.shape);
 }
 
-/** A value as a number times another value. */
+/** A value, but for its shape, as a number times another value. */
 function scalarMultiple(product: Value): { value: Value; factor: number } {
-  const { op, inputs } = product.node;
+  const { op, inputs } = product.node.op === reshapeOp ? product.node.inputs[0].node : product.node;
   const factor = op.name === 'mul' ? inputs.find(isScalarConstant) : undefined;
   if (!factor) return { value: product, factor: 1 };
   const { tensor } = factor.node.attributes as ConstantAttributes;

@@ -86,13 +86,13 @@ export function addJointAdapters(output: Value, h: Value, joint: JointAdapters):
   const [batch, tokens, width] = h.shape;
   const { projected, weights, up, upBiases, skip } = joint;
   const [count, features] = [weights.length, projected.shape[2]];
-  const row = g.concat(weights, 2); // [B, 1, K]
+  const row = g.reshape(g.concat(weights, 2), [batch, count]);
   const perFeature = g.expand(g.reshape(row, [batch, count, 1]), [batch, count, features / count]);
   const hidden = g.mul(g.gelu(projected), g.reshape(perFeature, [batch, 1, features]));
   const flat = (x: Value, extent: number) => g.reshape(x, [batch * tokens, extent]);
   const product = (addend: Value, addendScale: number) =>
     g.gemm(flat(hidden, features), up, { transposeB: true, addendScale }, flat(addend, width));
-  const bias = g.matmul(row, upBiases); // [B, 1, D]
+  const bias = g.reshape(g.gemm(row, upBiases), [batch, 1, width]);
   if (skip !== 0 && count > 1) {
     const { sum, bias: outputBias } = g.addToLinear(flat(output, width), product(h, skip));
     return g.add(g.reshape(sum, h.shape), outputBias ? g.add(bias, outputBias) : bias);
