@@ -176,6 +176,56 @@ describe('the work of a gradient', () => {
     expect(census({ alone: alone! }).gemm).toBe(2);
   });
 
+  it('takes a scaled gradient in as a scaled addend', async () => {
+    const feeds = { x: random('x', [2, 3, 4]), w: random('w', [4, 4]) };
+    const [x, w] = [g.input('x', [2, 3, 4]), g.input('w', [4, 4])];
+    const loss = g.sum(g.sin(g.add(g.linear(x, w), g.mul(x, 0.25))));
+    const [dx] = g.gradients(loss, [x]);
+    const plain = g.cos(g.add(g.linear(x, w), g.mul(x, 0.25)));
+    const byHand = g.add(g.matmul(plain, w), g.mul(plain, 0.25));
+    const results = await run({ dx: dx!, byHand }, feeds);
+    expect(results.dx.data.every((value, i) => Math.abs(value - results.byHand.data[i]) < 1e-6)).toBe(true);
+    const text = g.printProgram(g.program('scaled', { dx: dx! }));
+    expect(text).toContain('addendScale=0.25');
+    // One addition and one scaling in the loss itself, none on the way back.
+    expect(census({ dx: dx! })).toMatchObject({ add: 1, mul: 2 });
+  });
+
+  it('computes only the wanted part of the gradient of concatenated weights', async () => {
+    const feeds = { x: random('x', [5, 4]), a: random('a', [3, 4]), b: random('b', [2, 4]) };
+    const [x, a, b] = [g.input('x', [5, 4]), g.input('a', [3, 4]), g.input('b', [2, 4])];
+    const loss = g.sum(g.sin(g.gemm(x, g.concat([a, b], 0), { transposeB: true })));
+    const [da, db] = g.gradients(loss, [a, b]);
+    const [alone] = g.gradients(loss, [b]);
+    const results = await run({ da: da!, db: db!, alone: alone! }, feeds);
+    expect(results.alone).toEqual(results.db);
+    expect(results.da.shape).toEqual([3, 4]);
+    const product = g.program('alone', { alone: alone! }).nodes.at(-1)!;
+    expect(product.op.name).toBe('gemm');
+    expect(product.outputs[0].shape).toEqual([2, 4]);
+  });
+
+  it('takes an addend into a linear layer, and hands its bias back', async () => {
+    const feeds = {
+      x: random('x', [5, 4]),
+      w: random('w', [3, 4]),
+      b: random('b', [3]),
+      c: random('c', [5, 3]),
+    };
+    const [x, w, b] = [g.input('x', [5, 4]), g.input('w', [3, 4]), g.input('b', [3])];
+    const c = g.input('c', [5, 3]);
+    const { sum, bias } = g.addToLinear(g.linear(x, w, b), c);
+    expect(bias).toBe(b);
+    const other = g.addToLinear(g.sin(c), c);
+    expect(other.bias).toBeUndefined();
+    const expected = g.add(g.linear(x, w, b), c);
+    const results = await run({ sum: g.add(sum, bias!), expected, other: other.sum }, feeds);
+    for (const [i, value] of results.expected.data.entries()) {
+      expect(results.sum.data[i]).toBeCloseTo(value, 5);
+      expect(results.other.data[i]).toBeCloseTo(Math.sin(feeds.c.data[i]) + feeds.c.data[i], 5);
+    }
+  });
+
   it('does not expand what elementwise ops broadcast anyway', () => {
     const x = g.input('x', [5, 4]);
     const [dx] = g.gradients(g.mean(g.square(x)), [x]);
