@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -6,7 +7,6 @@ import {
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
-  type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
@@ -92,14 +92,36 @@ export function writeOnnx(traced: Program, options: WriteOptions): Uint8Array {
         ? []
         : [create(OperatorSetIdProtoSchema, { domain: 'com.microsoft.nchwc', version: 1n })]),
     ],
-    graph: writer.graph,
   });
-  return toBinary(ModelProtoSchema, model);
+  const graph = [
+    ...writer.nodes.flatMap((node) => field(GraphProtoSchema.field.node.number, [node])),
+    toBinary(GraphProtoSchema, writer.graph),
+  ];
+  return joined([toBinary(ModelProtoSchema, model), ...field(ModelProtoSchema.field.graph.number, graph)]);
+}
+
+/** A message field of the given parts, as it stands in the message around it. */
+function field(number: number, parts: readonly Uint8Array[]): Uint8Array[] {
+  const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  return [new BinaryWriter().tag(number, WireType.LengthDelimited).uint32(length).finish(), ...parts];
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let position = 0;
+  for (const part of parts) {
+    whole.set(part, position);
+    position += part.byteLength;
+  }
+  return whole;
 }
 
 class GraphWriter implements OnnxEmitter {
   readonly target: EmitTarget;
+  /** All but the nodes. */
   readonly graph: GraphProto = create(GraphProtoSchema, { name: 'dualreal' });
+  /** Encoded one by one: as objects, the thousands of nodes of a training step would take tens of MB. */
+  readonly nodes: Uint8Array[] = [];
   readonly names = new Map<Value, string>();
   private readonly constants = new Map<string, string>();
   private next = 0;
@@ -131,15 +153,15 @@ class GraphWriter implements OnnxEmitter {
     const results =
       typeof outputs === 'number' ? Array.from({ length: outputs }, () => this.freshName()) : [...outputs];
     while (results.at(-1) === '') results.pop();
-    const node: NodeProto = create(NodeProtoSchema, {
+    const node = create(NodeProtoSchema, {
       opType: type,
-      name: `n${this.graph.node.length}_${type}`,
+      name: `n${this.nodes.length}_${type}`,
       domain,
       input: [...inputs],
       output: results,
       attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
     });
-    this.graph.node.push(node);
+    this.nodes.push(toBinary(NodeProtoSchema, node));
     return results;
   }
 
