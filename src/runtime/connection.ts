@@ -39,8 +39,9 @@ export function connectWorker(): EngineConnection {
   const stopping = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const worker = new Worker(new URL(program, import.meta.url), {
     workerData: { stopping },
-    // Beside onnxruntime the thread holds little of its own: V8's default would let garbage grow to 48 MB.
-    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    // The thread makes little but short-lived garbage: copies of results that onnxruntime-node makes even of
+    // gradients it has written into the trainer's memory. A small nursery frees them early.
+    resourceLimits: { maxYoungGenerationSizeMb: 2 },
   });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const pending = new Map<number, Pending>();
