@@ -116,19 +116,20 @@ describe('train and generate', () => {
   });
 
   it('Ctrl-C saves and says how to go on', async () => {
+    // More steps than any machine takes before the signal arrives.
     let sent = false;
-    const args = [...trainArguments('interrupted'), '--steps', '2000', '--checkpoint-every', '1000'];
+    const args = [...trainArguments('interrupted'), '--steps', '200000', '--checkpoint-every', '100000'];
     const ended = await dualreal(args, {
       cwd: folder,
       onOutput: (stderr, kill) => {
-        if (sent || !/training .* \d+\/2000/.test(stderr)) return;
+        if (sent || !/training .* \d+\/200000/.test(stderr)) return;
         sent = true;
         kill('SIGINT');
       },
     });
     expect(ended.code).toBe(130);
     expect(ended.stderr).toMatch(/stopped; go on with: dualreal train --resume/);
-    const step = Number(/saved step (\d+) of 2000/.exec(ended.stderr)![1]);
+    const step = Number(/saved step (\d+) of 200000/.exec(ended.stderr)![1]);
     expect(
       existsSync(at('interrupted', 'checkpoints', `step-${String(step).padStart(8, '0')}.safetensors`)),
     ).toBe(true);
