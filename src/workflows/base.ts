@@ -11,6 +11,7 @@ import type { FeatureCache } from '../store/feature-cache.ts';
 import { openPipelineFolder } from '../store/pipeline-folder.ts';
 import { openWeights, type WeightFiles } from '../store/weights.ts';
 import { findImageEncoder, type ImageEncoderFolder, openEncoders } from './base-encoders.ts';
+import { locateBase } from './base-location.ts';
 import { requireBaseFits } from './base-weights.ts';
 import type { EncoderSource } from './encoders.ts';
 import { LatentDecoder } from './latent-decoder.ts';
@@ -74,11 +75,12 @@ const RELEASE_IMAGE_DIM = 1024;
 const RELEASE_FPS = 8;
 
 /**
- * Opens a base folder in the diffusers layout. Configurations are parsed, weights are checked by name and
- * shape against the models they belong to; every mismatch is listed.
+ * Opens a base: `toybox`, the embedded one, or a folder in the diffusers layout. Configurations are parsed,
+ * weights are checked by name and shape against the models they belong to; every mismatch is listed.
  */
-export async function openBase(path: string, { imageEncoder, cache }: OpenBaseOptions = {}): Promise<Base> {
-  const pipeline = await openPipelineFolder(path);
+export async function openBase(name: string, { imageEncoder, cache }: OpenBaseOptions = {}): Promise<Base> {
+  const located = locateBase(name);
+  const pipeline = await openPipelineFolder(located.folder);
   const { folder, components } = pipeline;
   const transformer = parseTransformerConfig(
     components.transformer.config,
@@ -128,7 +130,7 @@ export async function openBase(path: string, { imageEncoder, cache }: OpenBaseOp
       temporalRatio: transformer.temporalCompression,
     },
     residence: residenceOf(transformerWeights),
-    notice: card.notice,
+    notice: [located.notice, card.notice].filter((notice) => notice !== undefined).join('; ') || undefined,
     hash: async () => {
       const parts = [transformerWeights, vaeWeights, textWeights];
       const hashes = await Promise.all(parts.map((weights) => weights.hash()));

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type EncoderPaths,
   type MetricEncoders,
@@ -11,6 +10,7 @@ import {
 import { decodeVideo } from '../media/index.ts';
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
+import { EMBEDDED_BASE_FOLDER } from './base-location.ts';
 import { renderEvaluationCsv } from './evaluate-csv.ts';
 import { photoEmbeddings, promptEmbeddings } from './evaluate-embed.ts';
 import { EvaluateError, type EvaluationInputs, findInputs } from './evaluate-inputs.ts';
@@ -24,9 +24,6 @@ import { packageVersions } from './package-versions.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 type EvaluateContext = Pick<WorkflowContext, 'signal' | 'clock' | 'openRuntime'>;
-
-/** Encoders of the embedded base, from src/workflows or dist/workflows. */
-const EMBEDDED = fileURLToPath(new URL('../../weights/toybox', import.meta.url));
 
 /**
  * Measures videos. A metric that lacks what it needs (a prompt, photos, an encoder) and a video that cannot be read
@@ -75,7 +72,7 @@ function encoderPaths(request: EvaluateRequest): EncoderPaths {
 }
 
 function embedded(name: string): string | undefined {
-  const folder = join(EMBEDDED, name);
+  const folder = join(EMBEDDED_BASE_FOLDER, name);
   return existsSync(folder) ? folder : undefined;
 }
 

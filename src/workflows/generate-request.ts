@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { GUIDANCE_SCHEDULES, SAMPLER_KINDS } from '../diffusion/index.ts';
+import { absoluteBase } from './base-location.ts';
 
 const count = z.number().int().positive();
 const path = z.string().min(1);
@@ -9,7 +10,7 @@ const path = z.string().min(1);
 export const generateRequestSchema = z.strictObject({
   /** A run folder or an adapter file (.safetensors, .pth); absent: the base model alone. */
   adapter: path.optional(),
-  /** Base model folder; default: the one the adapter was trained on. */
+  /** Base model, `toybox` or a folder; default: the one the adapter was trained on, without one toybox. */
   base: path.optional(),
   prompts: z.array(z.string().min(1)).min(1),
   negativePrompt: z.string().default(''),
@@ -45,7 +46,7 @@ export function withAbsolutePaths(request: GenerateRequest): GenerateRequest {
   return {
     ...request,
     ...(adapter !== undefined && { adapter: resolve(adapter) }),
-    ...(base !== undefined && { base: resolve(base) }),
+    ...(base !== undefined && { base: absoluteBase(base) }),
     ...(reference !== undefined && { reference: resolve(reference) }),
     ...(imageEncoder !== undefined && { imageEncoder: resolve(imageEncoder) }),
     ...(out !== undefined && { out: resolve(out) }),

@@ -12,6 +12,7 @@ import type { FeatureCache } from '../store/feature-cache.ts';
 import { type RunFolder, readRun } from '../store/run-folder.ts';
 import { DualrealError } from '../tensor/errors.ts';
 import { type Base, openBase } from './base.ts';
+import { baseOfAdapter, EMBEDDED_BASE } from './base-location.ts';
 import type { GenerateRequest } from './generate-request.ts';
 import { REFERENCE_FILE } from './prepare.ts';
 import { requireSampleSize } from './sample-size.ts';
@@ -112,9 +113,9 @@ function basePath(
   run: RunFolder | undefined,
   adapter: AdapterFile | undefined,
 ): string {
-  const path = request.base ?? run?.request.base;
-  if (typeof path === 'string') return path;
   const name = adapter?.recipe?.base.name;
+  const path = request.base ?? run?.request.base ?? (adapter ? baseOfAdapter(name) : EMBEDDED_BASE);
+  if (typeof path === 'string') return path;
   throw new GenerateError({
     where: 'option --base',
     expected: 'the base model to use',

@@ -26,7 +26,10 @@ export function addExchangeCommands(program: Command): void {
     .option('--fold', 'fold the condition of one reference photo, and both adapters of a site into one')
     .option('--keep-adapters', 'with --fold: fold the condition only')
     .option('--reference <image>', 'photo to fold (default: the one kept with the run)')
-    .option('--base <folder>', 'base with the image encoder (default: the run’s own)')
+    .option(
+      '--base <folder>',
+      'base with the image encoder: toybox or a folder (default: the one trained on)',
+    )
     .option('--image-encoder <folder>', 'CLIP or open_clip folder, where the base has none')
     .option('--overwrite', 'replace the file')
     .action(async (adapter: string, flags: ExportFlags) => {
@@ -40,7 +43,12 @@ export function addExchangeCommands(program: Command): void {
       const { path } = await runPrinted((context) =>
         exportAdapter(request, {
           ...context,
-          encodeReference: (image) => encodeReferenceImage(image, { adapter, base, imageEncoder }, context),
+          encodeReference: (image, { recipe }) =>
+            encodeReferenceImage(
+              image,
+              { adapter, trainedOn: recipe?.base.name, base, imageEncoder },
+              context,
+            ),
         }),
       );
       process.stdout.write(`${path}\n`);

@@ -18,7 +18,7 @@ export function addGenerateCommand(program: Command): void {
     .description('generate videos with a trained run, an adapter file, or the base alone')
     .option('--run <folder>', 'run folder of a training')
     .option('--adapter <file>', 'adapter.safetensors, or an official adapter.pth')
-    .option('--base <folder>', 'base model (default: the one the run was trained on)')
+    .option('--base <folder>', 'base model: toybox or a folder (default: the one trained on)')
     .option('--prompt <text>', 'what the video shows (repeatable)', collect)
     .option('--negative-prompt <text>', 'what it should not show')
     .option('--seed <n>', 'seed of the first video (42)', number)

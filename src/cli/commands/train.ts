@@ -22,7 +22,10 @@ export function addTrainCommand(program: Command): void {
     .description('train a pair of adapters on photos of a subject and clips of a motion')
     .option('--subject <path>', 'photos: a file or a folder (repeatable)', collect)
     .option('--motion <path>', 'clips: a file or a folder (repeatable)', collect)
-    .option('--base <folder>', 'base model in the diffusers layout')
+    .option(
+      '--base <folder>',
+      'base model: toybox, which comes with dualreal, or a folder in the diffusers layout (toybox)',
+    )
     .option('--out <folder>', 'run folder to create (default: runs/<subject>-<motion>)')
     .option('--resume <run>', 'go on with an interrupted run; its own request is used')
     .option('--preset <name>', 'official | paper | clean')
