@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LEARNING_RATE_SCHEDULES } from '../diffusion/index.ts';
 import { DUALREAL_PRESETS, dualRealOptionsSchema } from '../methods/dualreal/index.ts';
+import { absoluteBase, EMBEDDED_BASE } from './base-location.ts';
 
 const count = z.number().int().positive();
 const path = z.string().min(1);
@@ -12,8 +13,8 @@ export const trainRequestSchema = z.strictObject({
   subject: z.array(path).min(1),
   /** Clips of the motion: files or folders. */
   motion: z.array(path).min(1),
-  /** Base model: a folder in the diffusers layout. */
-  base: path,
+  /** Base model: the word for the embedded one, or a folder in the diffusers layout. */
+  base: path.default(EMBEDDED_BASE),
   /** Run folder to create. */
   out: path,
   preset: z.enum(Object.keys(DUALREAL_PRESETS) as [keyof typeof DUALREAL_PRESETS]).default('official'),
@@ -63,7 +64,7 @@ export function withAbsolutePaths(request: TrainRequest): TrainRequest {
     ...request,
     subject: absolute(request.subject),
     motion: absolute(request.motion),
-    base: resolve(request.base),
+    base: absoluteBase(request.base),
     out: resolve(request.out),
     ...(request.imageEncoder && { imageEncoder: resolve(request.imageEncoder) }),
   };
