@@ -3,6 +3,7 @@ import { DualrealError } from '../tensor/errors.ts';
 import { dreamVideoMethod } from './dreamvideo/method.ts';
 import { dreamVideoOptionsSchema } from './dreamvideo/options.ts';
 import { dualRealMethod, dualRealMethodSchema } from './dualreal/method.ts';
+import { dualRealOptionsSchema } from './dualreal/options.ts';
 import { fullMethod } from './full/method.ts';
 import { loraMethod } from './lora/method.ts';
 import { loraOptionsSchema } from './lora/options.ts';
@@ -27,6 +28,15 @@ export { markPhrase, SubjectWordError } from './subject-tokens.ts';
 
 export const METHOD_NAMES = ['dualreal', 'lora', 'full', 'dreamvideo', 'motionbooth'] as const;
 
+/** What a request may say of a method's options; of DualReal's, differences from a preset. */
+export const METHOD_OPTIONS: Readonly<Record<Method['name'], z.ZodType>> = {
+  dualreal: dualRealOptionsSchema.partial(),
+  lora: loraOptionsSchema,
+  full: z.strictObject({}),
+  dreamvideo: dreamVideoOptionsSchema,
+  motionbooth: motionBoothOptionsSchema,
+};
+
 /** Options that a method does not know, or values it cannot have. */
 export class MethodOptionsError extends DualrealError {}
 
@@ -38,7 +48,7 @@ export function openMethod(name: Method['name'], options: unknown): Method {
     case 'lora':
       return loraMethod(parse(name, loraOptionsSchema, options));
     case 'full':
-      parse(name, z.strictObject({}), options);
+      parse(name, METHOD_OPTIONS.full, options);
       return fullMethod();
     case 'dreamvideo':
       return dreamVideoMethod(parse(name, dreamVideoOptionsSchema, options));

@@ -1,37 +1,58 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { LEARNING_RATE_SCHEDULES } from '../diffusion/index.ts';
-import { DUALREAL_PRESETS, dualRealOptionsSchema } from '../methods/dualreal/index.ts';
+import { DUALREAL_PRESETS } from '../methods/dualreal/index.ts';
+import { METHOD_NAMES, METHOD_OPTIONS } from '../methods/index.ts';
 import { absoluteBase, EMBEDDED_BASE } from './base-location.ts';
 
 const count = z.number().int().positive();
 const path = z.string().min(1);
 
-/** What `train` is asked for. Defaults are the release's recipe (reference: DR train/train_dog_guitar.sh). */
-export const trainRequestSchema = z.strictObject({
+/**
+ * What `train` is asked for. What is left out is as published for the method: each stage has a recipe of its own
+ * (docs/methods.md); DualReal's is the release's (reference: DR train/train_dog_guitar.sh).
+ */
+const fields = z.strictObject({
+  method: z.enum(METHOD_NAMES).default('dualreal'),
   /** Photos of the subject: files or folders. */
   subject: z.array(path).min(1),
-  /** Clips of the motion: files or folders. */
-  motion: z.array(path).min(1),
+  /** Clips of the motion: files or folders. Not for MotionBooth, which learns no motion. */
+  motion: z.array(path).default([]),
+  /** Captioned clips of anything, which keep the model's sense of motion (MotionBooth). */
+  generic: z.array(path).default([]),
   /** Base model: the word for the embedded one, or a folder in the diffusers layout. */
   base: path.default(EMBEDDED_BASE),
   /** Run folder to create. */
   out: path,
   preset: z.enum(Object.keys(DUALREAL_PRESETS) as [keyof typeof DUALREAL_PRESETS]).default('official'),
-  /** Differences from the preset, by option name. */
-  options: dualRealOptionsSchema.partial().default({}),
+  /** DualReal with something taken away, by its name in methods/ablations.ts; `groups-L` is one group a block. */
+  ablation: z.string().min(1).optional(),
+  /** Options of the method, by name; DualReal's are differences from the preset. */
+  options: z.record(z.string(), z.json()).default({}),
   subjectPrompt: z.string().min(1).optional(),
   motionPrompt: z.string().min(1).optional(),
+  genericPrompt: z.string().min(1).optional(),
+  /** The word or words that stand for the subject in captions and prompts (DreamVideo, MotionBooth). */
+  subjectWord: z.string().min(1).optional(),
+  /** The word that DreamVideo's learnt word starts from; default: the subject's. */
+  classWord: z.string().min(1).optional(),
+  /** Of all stages together, divided among them as published. */
   steps: count.default(1000),
+  /** Of single stages, by name; not together with `steps`. */
+  stageSteps: z.record(z.string(), count).default({}),
   seed: z.number().int().nonnegative().default(42),
+  /** Peak learning rate of every stage. */
   learningRate: z.number().positive().default(1e-3),
-  /** Default: 200, or a fifth of shorter runs. */
+  /** Of single stages, by name. */
+  stageLearningRates: z.record(z.string(), z.number().positive()).default({}),
+  /** Of every stage; default: as published, but no more than a fifth of the stage. */
   warmupSteps: z.number().int().nonnegative().optional(),
   schedule: z.enum(LEARNING_RATE_SCHEDULES).default('cosine_with_restarts'),
   maxGradientNorm: z.number().positive().default(1),
   weightDecay: z.number().nonnegative().default(1e-4),
   subjectBatch: count.default(1),
   motionBatch: count.default(3),
+  genericBatch: count.optional(),
   /** Probability r of a motion step. */
   motionRatio: z.number().min(0).max(1).default(0.5),
   /** Pixel size and frames; default: the base's nominal sample. */
@@ -57,6 +78,19 @@ export const trainRequestSchema = z.strictObject({
   threads: count.optional(),
 });
 
+/** One schema for every method: what is an option depends on which. */
+export const trainRequestSchema = fields.superRefine(({ method, options, ablation }, context) => {
+  const parsed = METHOD_OPTIONS[method].safeParse(options, { reportInput: true });
+  for (const issue of parsed.error?.issues ?? []) {
+    context.addIssue({ ...issue, path: ['options', ...issue.path] } as z.core.$ZodSuperRefineIssue);
+  }
+  const refuse = (field: string, message: string, input: unknown) =>
+    context.addIssue({ code: 'custom', path: [field], message, input });
+  if (ablation !== undefined && method !== 'dualreal') {
+    refuse('ablation', 'none: only dualreal has ablations', ablation);
+  }
+});
+
 /** The request with absolute paths, so that a run can be resumed and used from any folder. */
 export function withAbsolutePaths(request: TrainRequest): TrainRequest {
   const absolute = (paths: readonly string[]) => paths.map((each) => resolve(each));
@@ -64,6 +98,7 @@ export function withAbsolutePaths(request: TrainRequest): TrainRequest {
     ...request,
     subject: absolute(request.subject),
     motion: absolute(request.motion),
+    generic: absolute(request.generic),
     base: absoluteBase(request.base),
     out: resolve(request.out),
     ...(request.imageEncoder && { imageEncoder: resolve(request.imageEncoder) }),
