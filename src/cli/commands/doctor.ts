@@ -2,12 +2,14 @@ import type { Command } from 'commander';
 import { doctor } from '../../workflows/doctor.ts';
 import { doctorRequestSchema } from '../../workflows/doctor-request.ts';
 import { assignRoles } from '../../workflows/doctor-roles.ts';
+import { doctorShape } from '../../workflows/doctor-shape.ts';
 import { renderDoctorReport } from '../../workflows/doctor-text.ts';
 import { collect, frameRate, number, parseRequest } from '../options.ts';
 import { runPrinted } from '../run.ts';
 
 interface DoctorFlags {
   readonly json?: boolean;
+  readonly base?: string;
   readonly subject?: readonly string[];
   readonly motion?: readonly string[];
 }
@@ -23,16 +25,18 @@ export function addDoctorCommand(program: Command): void {
     .option('--motion <path>', 'clips of the motion (repeatable)', collect)
     .option('--subject-prompt <text>', 'caption of all photos')
     .option('--motion-prompt <text>', 'caption of all clips')
-    .option('--width <px>', "width of the base (CogVideoX's 720)", number)
-    .option('--height <px>', "height of the base (CogVideoX's 480)", number)
-    .option('--frames <n>', 'frames per clip (49)', number)
+    .option('--base <folder>', 'base that the data is for: toybox or a folder (toybox)')
+    .option('--width <px>', "width (the base's own)", number)
+    .option('--height <px>', "height (the base's own)", number)
+    .option('--frames <n>', "frames per clip (the base's own)", number)
     .option('--fps <n>', "rate that clips are read at ('native')", frameRate)
     .option('--fit <mode>', 'stretch | crop | pad')
     .option('--json', 'the report as JSON')
     .action(async (paths: readonly string[], flags: DoctorFlags) => {
-      const { json, ...fields } = flags;
+      const { json, base, ...fields } = flags;
       const roles = await assignRoles(paths);
       const request = parseRequest(doctorRequestSchema, {
+        ...(await doctorShape(base)),
         ...fields,
         subject: [...(fields.subject ?? []), ...roles.subject],
         motion: [...(fields.motion ?? []), ...roles.motion],
