@@ -5,10 +5,18 @@ export interface VaeSize {
   readonly channels: readonly [number, number, number, number];
   readonly latentChannels: number;
   readonly groups: number;
+  /** Pixel frames per latent frame. */
+  readonly temporal: number;
   readonly side: number;
 }
 
-export function vaeConfigJson({ channels, latentChannels, groups, side }: VaeSize): Record<string, unknown> {
+export function vaeConfigJson({
+  channels,
+  latentChannels,
+  groups,
+  temporal,
+  side,
+}: VaeSize): Record<string, unknown> {
   const blocks = (type: string) => channels.map(() => `CogVideoX${type}Block3D`);
   return {
     _class_name: 'AutoencoderKLCogVideoX',
@@ -30,7 +38,7 @@ export function vaeConfigJson({ channels, latentChannels, groups, side }: VaeSiz
     sample_width: side,
     scaling_factor: 0.7,
     shift_factor: null,
-    temporal_compression_ratio: 4,
+    temporal_compression_ratio: temporal,
     up_block_types: blocks('Up'),
     use_post_quant_conv: false,
     use_quant_conv: false,
@@ -57,53 +65,70 @@ export function schedulerConfigJson(): Record<string, unknown> {
   };
 }
 
-const size = (heads: number, headDim: number, blocks: number, side: number, frames: number, vae: VaeSize) => {
-  const textDim = 64;
-  return {
-    vae,
-    transformer: {
-      num_attention_heads: heads,
-      attention_head_dim: headDim,
-      in_channels: vae.latentChannels,
-      out_channels: vae.latentChannels,
-      time_embed_dim: heads * headDim,
-      text_embed_dim: textDim,
-      num_layers: blocks,
-      sample_width: side / 8,
-      sample_height: side / 8,
-      sample_frames: frames,
-      patch_size: 1,
-      max_text_seq_length: TEXT_TOKENS,
-      use_rotary_positional_embeddings: true,
-    },
-    text: {
-      d_model: textDim,
-      d_kv: 16,
-      d_ff: 2 * textDim,
-      num_layers: 2,
-      num_heads: 4,
-      feed_forward_proj: 'gated-gelu',
-    },
-    image: (vocabulary: number) => {
-      const tower = {
-        hidden_size: 64,
-        intermediate_size: 256,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        hidden_act: 'quick_gelu',
-      };
-      return {
-        model_type: 'clip',
-        projection_dim: 64,
-        text_config: { ...tower, vocab_size: vocabulary, max_position_embeddings: TEXT_TOKENS },
-        vision_config: { ...tower, image_size: 64, patch_size: 8 },
-      };
-    },
-  };
-};
+interface BaseSize {
+  readonly heads: number;
+  readonly headDim: number;
+  readonly blocks: number;
+  readonly frames: number;
+  /** Width of the text encoder, of both CLIP towers and of the space they share. */
+  readonly encoderWidth: number;
+  readonly encoderBlocks: number;
+  readonly vae: VaeSize;
+}
 
-/** toy: the size of the shipped base, for demonstrations. tiny: seconds instead of minutes, for tests. */
+const ENCODER_HEADS = 4;
+
+const size = ({ heads, headDim, blocks, frames, encoderWidth, encoderBlocks, vae }: BaseSize) => ({
+  vae,
+  transformer: {
+    num_attention_heads: heads,
+    attention_head_dim: headDim,
+    in_channels: vae.latentChannels,
+    out_channels: vae.latentChannels,
+    time_embed_dim: heads * headDim,
+    text_embed_dim: encoderWidth,
+    num_layers: blocks,
+    sample_width: vae.side / 8,
+    sample_height: vae.side / 8,
+    sample_frames: frames,
+    temporal_compression_ratio: vae.temporal,
+    patch_size: 1,
+    max_text_seq_length: TEXT_TOKENS,
+    use_rotary_positional_embeddings: true,
+  },
+  text: {
+    d_model: encoderWidth,
+    d_kv: encoderWidth / ENCODER_HEADS,
+    d_ff: 2 * encoderWidth,
+    num_layers: encoderBlocks,
+    num_heads: ENCODER_HEADS,
+    feed_forward_proj: 'gated-gelu',
+  },
+  image: (vocabulary: number) => {
+    const tower = {
+      hidden_size: encoderWidth,
+      intermediate_size: 4 * encoderWidth,
+      num_hidden_layers: encoderBlocks,
+      num_attention_heads: ENCODER_HEADS,
+      hidden_act: 'quick_gelu',
+    };
+    return {
+      model_type: 'clip',
+      projection_dim: encoderWidth,
+      text_config: { ...tower, vocab_size: vocabulary, max_position_embeddings: TEXT_TOKENS },
+      vision_config: { ...tower, image_size: 64, patch_size: 8 },
+    };
+  },
+});
+
+/** toy: the size of the base that ships, for demonstrations. tiny: seconds instead of minutes, for tests. */
 export const RANDOM_BASE_SIZES = {
-  toy: size(6, 32, 14, 64, 9, { channels: [16, 32, 32, 32], latentChannels: 8, groups: 4, side: 64 }),
-  tiny: size(2, 16, 2, 32, 9, { channels: [8, 8, 8, 8], latentChannels: 4, groups: 2, side: 32 }),
+  toy: size({
+    ...{ heads: 6, headDim: 32, blocks: 14, frames: 9, encoderWidth: 128, encoderBlocks: 3 },
+    vae: { channels: [16, 32, 64, 96], latentChannels: 24, groups: 4, temporal: 2, side: 64 },
+  }),
+  tiny: size({
+    ...{ heads: 2, headDim: 16, blocks: 2, frames: 9, encoderWidth: 64, encoderBlocks: 2 },
+    vae: { channels: [8, 8, 8, 8], latentChannels: 4, groups: 2, temporal: 4, side: 32 },
+  }),
 } as const;
