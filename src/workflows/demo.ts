@@ -2,62 +2,166 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { EMBEDDED_BASE, EMBEDDED_BASE_FOLDER, isBaseFolder } from './base-location.ts';
+import { type DemoParts, writeDemoReport } from './demo-report.ts';
 import { type GeneratedVideo, generate } from './generate.ts';
 import { generateRequestSchema } from './generate-request.ts';
 import { initBase, initBaseRequestSchema } from './init-base.ts';
-import { train } from './train.ts';
+import type { ReportedTime } from './report/run-report.ts';
+import { resumeTraining, train } from './train.ts';
 import { trainRequestSchema } from './train-request.ts';
-import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
+import { shellWord, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
+const count = z.number().int().positive();
 const path = z.string().min(1);
 
 export const demoRequestSchema = z.strictObject({
-  /** Run folder to create; default: the first free runs/demo-N. */
+  /** Run folder to create, or that of a demo that was stopped; default: the first free runs/demo-N. */
   out: path.optional(),
-  steps: z.number().int().positive().default(300),
+  /** Training steps; default: those of `train`. */
+  steps: count.optional(),
   /** Base model; default: the embedded one, or one with random weights where there is none yet. */
   base: path.optional(),
+  /** Preset of the method and differences from it, as `train` takes them. */
+  preset: z.string().optional(),
+  options: z.record(z.string(), z.json()).default({}),
+  /** Denoising steps of a video. */
+  videoSteps: count.default(30),
+  guidance: z.number().min(1).default(3),
+  seed: z.number().int().nonnegative().default(42),
+  /** Default: {@link DEMO_PROMPTS}. */
+  prompts: z.array(z.string().min(1)).min(1).optional(),
+  threads: count.optional(),
 });
 
 export type DemoRequest = z.infer<typeof demoRequestSchema>;
 
-/** Project folder, from src/workflows or dist/workflows. */
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export interface DemoResult {
+  readonly run: string;
+  readonly videos: readonly GeneratedVideo[];
+  /** The page that shows and explains everything. */
+  readonly report: string;
+}
 
-/** The main job on what comes with the project: photos of a subject, clips of a motion, then videos. */
+/** What comes with the project, from src/workflows or dist/workflows. */
+export const DEMO_FOLDER = fileURLToPath(new URL('../../demo', import.meta.url));
+
+/** The subject by its class word, the motion by its own words, in scenes of no photo and no clip. */
+export const DEMO_PROMPTS = ['in the forest', 'on the meadow', 'on the sea', 'in the ballroom'].map(
+  (scene) => `an animal is doing a somersault ${scene}`,
+);
+
+/**
+ * The main job on what comes with the project: trains on photos of a subject and clips of a motion, generates
+ * videos with the trained adapters and with the base alone, and writes a report. Called again with the folder
+ * of a demo that was stopped, it goes on where that one was.
+ */
 export async function* demo(
   request: DemoRequest,
   context: WorkflowContext,
-): AsyncGenerator<WorkflowEvent, readonly GeneratedVideo[]> {
-  const base = request.base ?? (yield* embeddedBase());
-  const out = request.out ?? freeRunFolder();
-  yield* train(
-    trainRequestSchema.parse({
-      subject: [join(ROOT, 'demo', 'subject')],
-      motion: [join(ROOT, 'demo', 'motion')],
-      base,
-      out,
-      steps: request.steps,
-    }),
-    context,
-  );
-  return yield* generate(
-    generateRequestSchema.parse({ adapter: out, prompts: DEMO_PROMPTS, steps: 30, guidance: 3 }),
-    context,
-  );
+): AsyncGenerator<WorkflowEvent, DemoResult> {
+  const base = request.base ?? (yield* defaultBase());
+  const run = request.out ?? freeRunFolder();
+  const threads = request.threads !== undefined && { threads: request.threads };
+  const times: ReportedTime[] = [];
+  const prompts = request.prompts ?? DEMO_PROMPTS;
+  try {
+    const resumed = existsSync(join(run, 'request.json'));
+    const training = resumed
+      ? resumeTraining(run, context)
+      : train(
+          trainRequestSchema.parse({
+            subject: [join(DEMO_FOLDER, 'subject')],
+            motion: [join(DEMO_FOLDER, 'motion')],
+            base,
+            out: run,
+            options: request.options,
+            ...(request.preset !== undefined && { preset: request.preset }),
+            ...(request.steps !== undefined && { steps: request.steps }),
+            ...threads,
+          }),
+          context,
+        );
+    if (resumed) yield { type: 'notice', message: `going on with ${run}, trained as it was begun` };
+    yield* timedTraining(training, context, times);
+    const videoRequest = {
+      prompts,
+      seed: request.seed,
+      steps: request.videoSteps,
+      guidance: request.guidance,
+      ...threads,
+    };
+    const customized = generateRequestSchema.parse({ adapter: run, ...videoRequest });
+    const videos = yield* timedVideos('videos', generate(customized, context), context, times);
+    yield { type: 'stage', stage: 'the same words, given to the base alone' };
+    const plainRequest = generateRequestSchema.parse({ base, out: join(run, 'plain-base'), ...videoRequest });
+    const plain = yield* timedVideos(
+      'videos of the base alone',
+      generate(plainRequest, context),
+      context,
+      times,
+    );
+    const parts: DemoParts = { run, base, request: customized, videos, plain, times };
+    const report = await writeDemoReport(parts);
+    yield { type: 'artifact', kind: 'report', path: report };
+    return { run, videos, report };
+  } catch (error) {
+    if (context.signal?.aborted && existsSync(join(run, 'request.json'))) {
+      const command = `dualreal demo --out ${shellWord(run)}`;
+      yield { type: 'notice', message: `the demo as a whole goes on with: ${command}` };
+    }
+    throw error;
+  }
 }
 
-/** The subject by its class word, the motion by its own words, in scenes of no photo and no clip. */
-const DEMO_PROMPTS = [
-  'an animal is doing a somersault in the forest',
-  'an animal is doing a somersault on the beach',
-];
+async function* timedTraining<Result>(
+  work: AsyncGenerator<WorkflowEvent, Result>,
+  { clock }: WorkflowContext,
+  times: ReportedTime[],
+): AsyncGenerator<WorkflowEvent, Result> {
+  const started = clock();
+  const stepsMs: number[] = [];
+  for (;;) {
+    const { done, value } = await work.next();
+    if (!done) {
+      if (value.type === 'step') stepsMs.push(value.durationMs);
+      yield value;
+      continue;
+    }
+    const totalMs = stepsMs.reduce((sum, ms) => sum + ms, 0);
+    times.push(
+      { stage: 'preparing, saving', seconds: (clock() - started - totalMs) / 1000 },
+      {
+        stage: `${stepsMs.length} training steps`,
+        seconds: totalMs / 1000,
+        ...(stepsMs.length > 0 && { each: `${(totalMs / stepsMs.length).toFixed(0)} ms per step` }),
+      },
+    );
+    return value;
+  }
+}
 
-async function* embeddedBase(): AsyncGenerator<WorkflowEvent, string> {
-  const shipped = join(ROOT, 'weights', 'toybox');
-  if (existsSync(join(shipped, 'model_index.json'))) return shipped;
+async function* timedVideos(
+  what: string,
+  work: AsyncGenerator<WorkflowEvent, readonly GeneratedVideo[]>,
+  { clock }: WorkflowContext,
+  times: ReportedTime[],
+): AsyncGenerator<WorkflowEvent, readonly GeneratedVideo[]> {
+  const started = clock();
+  const videos = yield* work;
+  const seconds = (clock() - started) / 1000;
+  times.push({
+    stage: `${videos.length} ${what}`,
+    seconds,
+    each: `${(seconds / videos.length).toFixed(1)} s per video`,
+  });
+  return videos;
+}
+
+async function* defaultBase(): AsyncGenerator<WorkflowEvent, string> {
+  if (isBaseFolder(EMBEDDED_BASE_FOLDER)) return EMBEDDED_BASE;
   const random = join('runs', 'random-base');
-  if (existsSync(join(random, 'model_index.json'))) return random;
+  if (isBaseFolder(random)) return random;
   return yield* initBase(initBaseRequestSchema.parse({ out: random }));
 }
 

@@ -21,11 +21,13 @@ export interface LinePlot {
    * neighbours differ as much as they can.
    */
   readonly tones?: 'ordered' | 'apart';
+  /** The first line's colour, counted from 0, where plots beside each other continue a series. */
+  readonly tone?: number;
 }
 
 const WIDTH = 480;
 const HEIGHT = 270;
-const MARGIN = { left: 46, right: 12, top: 10, bottom: 40 };
+const MARGIN = { left: 58, right: 12, top: 10, bottom: 40 };
 const APART = [255, 45, 150, 330, 95, 200];
 
 /** A line plot as SVG with its title above and its legend below; colours follow the page's scheme. */
@@ -46,8 +48,9 @@ export function linePlot(plot: LinePlot): Html {
   };
   const path = (points: PlotLine['points']) =>
     points.map(([px, py]) => `${x(px).toFixed(1)},${y(py).toFixed(1)}`).join(' ');
-  const tone = (i: number) => toneOf(i, lines.length, plot.tones ?? 'apart');
+  const tone = (i: number) => toneOf(i + (plot.tone ?? 0), lines.length, plot.tones ?? 'apart');
   const bottom = HEIGHT - MARGIN.bottom;
+  const across = xTicks(firstX, lastX);
   return html`<div><h3>${title}</h3>
 <svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${`${title}: ${yLabel} against ${xLabel}`}">
 ${yTicks.map(
@@ -55,10 +58,10 @@ ${yTicks.map(
     value,
   ) => html`<line class="grid-line" x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}"/><text x="${MARGIN.left - 6}" y="${(y(value) + 4).toFixed(1)}" text-anchor="end">${tickText(value, yTicks)}</text>
 `,
-)}${xTicks(firstX, lastX).map(
+)}${across.map(
   (
     value,
-  ) => html`<text x="${x(value).toFixed(1)}" y="${bottom + 16}" text-anchor="middle">${tickText(value, [firstX, lastX])}</text>
+  ) => html`<text x="${x(value).toFixed(1)}" y="${bottom + 16}" text-anchor="middle">${tickText(value, across)}</text>
 `,
 )}<text x="${(WIDTH + MARGIN.left) / 2}" y="${HEIGHT - 6}" text-anchor="middle">${xLabel}</text>
 <text transform="rotate(-90)" x="${-(bottom + MARGIN.top) / 2}" y="11" text-anchor="middle">${yLabel}</text>
@@ -90,10 +93,10 @@ function innerRange(lines: readonly PlotLine[]): readonly [number, number] {
   return [Math.min(low, at(0.01)), Math.max(high, at(0.99))];
 }
 
-/** About five round values around a range. */
-function ticks([low, high]: readonly [number, number]): number[] {
+/** Round values around a range, with about `count` steps between them. */
+function ticks([low, high]: readonly [number, number], count = 4): number[] {
   const span = high - low || Math.abs(high) || 1;
-  const rough = span / 4;
+  const rough = span / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999)!;
   const first = Math.floor(low / step + 1e-9);
@@ -101,8 +104,11 @@ function ticks([low, high]: readonly [number, number]): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
+/** Round values within a range. */
 function xTicks(first: number, last: number): number[] {
-  return first === last ? [first] : [0, 0.25, 0.5, 0.75, 1].map((part) => first + part * (last - first));
+  return first === last
+    ? [first]
+    : ticks([first, last], 6).filter((value) => value >= first && value <= last);
 }
 
 /** As many decimals as the distance to the next tick needs. */

@@ -37,6 +37,9 @@ figure { margin: 0; }
 figcaption { margin-top: .35rem; line-height: 1.35; overflow-wrap: anywhere; }
 img, video { display: block; width: 100%; height: auto; border-radius: 6px; background: var(--rule); }
 .grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(var(--cell, 8rem), 100%), 1fr)); margin: .8rem 0 1.4rem; }
+.beside { display: grid; gap: 1.6rem 2.4rem; }
+@media (min-width: 56rem) { .beside { grid-template-columns: 17rem minmax(0, 1fr); } }
+.cards { display: grid; gap: 1rem; align-content: start; grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); }
 .card { background: var(--raised); border: 1px solid var(--rule); border-radius: 10px; padding: .9rem; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; }
 .plots { display: grid; gap: 1.4rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); margin: 1rem 0; }
