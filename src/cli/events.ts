@@ -29,6 +29,15 @@ function bar(done: number, total: number, width = 24): string {
 const left = (seconds: number | undefined): string =>
   seconds === undefined ? '' : `  ${formatDuration(seconds)} left`;
 
+/** The bar of a whole run, or of the stage it is in. */
+function stageBar(
+  { step, total }: { readonly step: number; readonly total: number },
+  stage: { readonly name: string; readonly number: number; readonly of: number } | undefined,
+): string {
+  const name = stage ? `${stage.name} (stage ${stage.number} of ${stage.of}) ` : '';
+  return `${name}${bar(step, total)} ${step}/${total}`;
+}
+
 export interface EventPrinter {
   print(event: WorkflowEvent): void;
   /** Ends a line that is being redrawn. */
@@ -98,8 +107,9 @@ export function createEventPrinter(stream: NodeJS.WriteStream, clock: () => numb
           break;
         case 'step':
           status(
-            `training ${bar(event.step, event.total)} ${event.step}/${event.total}  loss ${smooth(event.phase, event.loss)}${left(event.secondsLeft)}`,
-            event.step === event.total,
+            `training ${stageBar(event.stage ?? event, event.stage)}  loss ${smooth(event.phase, event.loss)}${left(event.secondsLeft)}`,
+            event.step === event.total ||
+              (event.stage !== undefined && event.stage.step === event.stage.total),
           );
           break;
         case 'pretrain':

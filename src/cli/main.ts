@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { CancelledError } from '../tensor/errors.ts';
 import { packageVersions } from '../workflows/package-versions.ts';
 import { addBaseCommand } from './commands/base.ts';
+import { addBenchCommands } from './commands/bench.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEvaluateCommand } from './commands/evaluate.ts';
@@ -27,6 +28,7 @@ export function createProgram(): Command {
   addTrainCommand(program);
   addGenerateCommand(program);
   addEvaluateCommand(program);
+  addBenchCommands(program);
   addExchangeCommands(program);
   addBaseCommand(program);
   addToyboxCommands(program);

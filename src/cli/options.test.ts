@@ -22,7 +22,11 @@ it('pairs are collected; values are JSON where they can be', () => {
 });
 
 it('takes a good request, with defaults', () => {
-  expect(parseRequest(trainRequestSchema, flags)).toMatchObject({ steps: 1000, preset: 'official' });
+  expect(parseRequest(trainRequestSchema, flags)).toMatchObject({
+    method: 'dualreal',
+    preset: 'official',
+    seed: 42,
+  });
 });
 
 it.each([
@@ -34,6 +38,13 @@ it.each([
   [{ preset: 'papr' }, 'option --preset: expected one of official, paper, clean, got "papr"'],
   [{ options: { grops: 2 } }, 'option --option: expected a known name, got "grops"'],
   [{ options: { groups: 'abc' } }, 'option --option groups: expected a number, got "abc"'],
+  [{ method: 'lora', options: { groups: 2 } }, 'option --option: expected a known name, got "groups"'],
+  [
+    { method: 'lora', ablation: 'without-mask' },
+    'option --ablation: expected none: only dualreal has ablations',
+  ],
+  [{ steps: 9, stageSteps: { joint: 9 } }, 'option --stage-steps: expected either'],
+  [{ stageLearningRates: { joint: -1 } }, 'option --stage-learning-rate joint: expected a number above 0'],
   [{ base: '' }, 'option --base: expected something, got ""'],
 ])('refuses %j and names the option', (change, message) => {
   expect(() => parseRequest(trainRequestSchema, { ...flags, ...change })).toThrow(RequestError);

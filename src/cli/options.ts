@@ -40,6 +40,7 @@ export class RequestError extends DualrealError {}
 /** Options whose flag is not the field's name with hyphens. */
 const FLAGS: Readonly<Record<string, string>> = {
   options: 'option',
+  stageLearningRates: 'stage-learning-rate',
   prompts: 'prompt',
   samplePrompts: 'sample-prompt',
 };

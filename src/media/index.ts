@@ -26,6 +26,7 @@ export {
   wholeLatentFrames,
 } from './frame-selection.ts';
 export { type LoadedMedia, type LoadRequest, loadMedia } from './load.ts';
+export { decodeOpacity } from './picture.ts';
 export {
   clipRecipe,
   dinoRecipe,

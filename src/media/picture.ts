@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { throwIfCancelled } from '../tensor/errors.ts';
 import { type HostTensor, hostTensor } from '../tensor/host-tensor.ts';
 import { limitsOf, MediaError, type MediaOptions } from './errors.ts';
-import type { ImageFormat } from './file-kind.ts';
+import { type ImageFormat, sniffFile } from './file-kind.ts';
 
 export interface PictureOptions extends MediaOptions {
   /**
@@ -70,6 +70,28 @@ export async function probePicture(
 export async function decodePicture(path: string, options: PictureOptions = {}): Promise<HostTensor<'u8'>> {
   const { data, info } = await guarded(path, options, () => rgbOf(path, options, {}));
   return hostTensor('u8', [info.height, info.width, 3], bytes(data));
+}
+
+/**
+ * How opaque each pixel of an image file's first page is, upright, as a grey picture: u8 [H, W, 3]. Undefined
+ * where all of it is opaque, as a video always is.
+ */
+export async function decodeOpacity(
+  path: string,
+  options: MediaOptions = {},
+): Promise<HostTensor<'u8'> | undefined> {
+  if ((await sniffFile(path)) === 'video') return undefined;
+  const { maxPixels: limitInputPixels } = limitsOf(options);
+  const open = () => sharp(path, { limitInputPixels, failOn: 'truncated', sequentialRead: true });
+  const { hasAlpha } = await guarded(path, options, () => open().metadata());
+  if (!hasAlpha) return undefined;
+  const { data, info } = await guarded(path, options, () =>
+    open().autoOrient().extractChannel('alpha').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }),
+  );
+  if (data.every((value) => value === 255)) return undefined;
+  const grey = new Uint8Array(info.width * info.height * 3);
+  for (const [i, value] of data.entries()) grey.fill(value, 3 * i, 3 * i + 3);
+  return hostTensor('u8', [info.height, info.width, 3], grey);
 }
 
 /** Decodes pages `start` … `start + count` − 1 of an animation. u8 [F, H, W, 3]. */

@@ -12,6 +12,8 @@ export interface Method {
   /** What {@link openMethod} takes to make the same method again. */
   readonly options: object;
   readonly stages: readonly Stage[];
+  /** Where the subject must be named by one word that the run is told; absent: nowhere. */
+  readonly subjectWord?: 'captions' | 'captions and prompts';
   /** What sampling does differently from the defaults. */
   readonly inference: { readonly guidance?: number; readonly noiseOffset?: number };
   /** Every tensor that some stage trains on this transformer, group by group. */

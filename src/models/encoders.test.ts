@@ -55,6 +55,7 @@ const letters: TextTokenizer = {
   padId: 8,
   idLimit: 9,
   count: (text) => text.length + 1,
+  words: (text) => [...text].map(Number),
   encode: (text, tokens) => {
     const ids = [...text].map(Number).slice(0, tokens - 1);
     const row = [...ids, ...new Array<number>(tokens - ids.length).fill(8)];

@@ -65,7 +65,7 @@ export async function writeAdapterFile(
  * apart by contents, not by name). The set must be complete, and fit its recipe where it has one.
  */
 export async function readAdapterFile(path: string): Promise<AdapterFile> {
-  const source = await sourceOf(path);
+  const source = await adapterSource(path);
   if (source === 'pth') {
     const file = await openPth(path);
     const shape = inferDualRealShape(file.tensors, path);
@@ -132,7 +132,8 @@ export function requireAdapterFitsBase(
   ];
 }
 
-async function sourceOf(path: string): Promise<AdapterFile['source']> {
+/** Whether a file is torch's or (like everything else) to be read as safetensors; its name is not asked. */
+export async function adapterSource(path: string): Promise<AdapterFile['source']> {
   const { bytesRead, buffer } = await withFile(path, (file) => file.read(new Uint8Array(9), 0, 9, 0));
   // A safetensors file has '{' after its header length; a torch.save file starts a zip or a pickle.
   if (bytesRead === 9 && buffer[8] === 0x7b) return 'safetensors';

@@ -15,6 +15,8 @@ export interface ListedFile {
   /** Absolute. */
   readonly path: string;
   readonly caption?: { readonly text: string; readonly source: CaptionSource };
+  /** Picture beside it that is white where the subject is: `dog.mask.png` for `dog.jpg`. */
+  readonly mask?: string;
 }
 
 /** What a data set's path holds. */
@@ -34,6 +36,7 @@ export interface DatasetOptions {
 
 const VIDEO_LIST = 'videos.txt';
 const PROMPT_LIST = 'prompts.txt';
+const MASK = '.mask.png';
 
 /** Finds the files and captions of a data set without opening the media. Throws {@link DatasetError}. */
 export async function listDataset(path: string, options: DatasetOptions = {}): Promise<DatasetListing> {
@@ -81,7 +84,8 @@ async function listFolder(
   options: DatasetOptions,
 ): Promise<DatasetListing> {
   const visible = names.filter((name) => !name.startsWith('.')).sort(byName);
-  const media = visible.filter(looksLikeMedia);
+  const masks = masksAmong(visible);
+  const media = visible.filter((name) => looksLikeMedia(name) && !masks.has(name));
   if (media.length === 0) throw await noMedia(path, visible);
   const lines = names.includes(PROMPT_LIST) ? await readLines(join(path, PROMPT_LIST)) : undefined;
   if (lines && lines.length !== 1 && lines.length !== media.length) {
@@ -96,7 +100,9 @@ async function listFolder(
       captioned(join(path, name), names, lines && (lines[index] ?? lines[0]), options),
     ),
   );
-  const ignored = visible.filter((name) => !media.includes(name) && extname(name).toLowerCase() !== '.txt');
+  const ignored = visible.filter(
+    (name) => !media.includes(name) && !masks.has(name) && extname(name).toLowerCase() !== '.txt',
+  );
   return { path, layout: 'folder', files, ignored };
 }
 
@@ -125,7 +131,7 @@ async function listOfficial(
   const files = await Promise.all(
     videos.map(async (line, index) => {
       const file = await memberPath(path, root, line, index + 1);
-      return captioned(file, [], prompts?.[index], options);
+      return captioned(file, [], prompts?.[index], options, await readdir(dirname(file)));
     }),
   );
   return { path, layout: 'official', files, ignored: [] };
@@ -157,14 +163,26 @@ async function captioned(
   siblings: readonly string[],
   line: string | undefined,
   options: DatasetOptions,
+  neighbours: readonly string[] = siblings,
 ): Promise<ListedFile> {
+  const stem = basename(path, extname(path));
+  const found = neighbours.includes(stem + MASK) ? { mask: join(dirname(path), stem + MASK) } : {};
   if (options.prompt !== undefined)
-    return { path, caption: { text: options.prompt.trim(), source: 'prompt' } };
-  const sidecar = `${basename(path, extname(path))}.txt`;
+    return { path, caption: { text: options.prompt.trim(), source: 'prompt' }, ...found };
+  const sidecar = `${stem}.txt`;
   if (siblings.includes(sidecar) && sidecar !== PROMPT_LIST) {
-    return { path, caption: { text: await readCaption(join(dirname(path), sidecar)), source: 'sidecar' } };
+    const text = await readCaption(join(dirname(path), sidecar));
+    return { path, caption: { text, source: 'sidecar' }, ...found };
   }
-  return line === undefined ? { path } : { path, caption: { text: line, source: 'prompts.txt' } };
+  return line === undefined
+    ? { path, ...found }
+    : { path, caption: { text: line, source: 'prompts.txt' }, ...found };
+}
+
+/** `dog.mask.png` beside `dog.jpg` is no photo of its own. */
+function masksAmong(names: readonly string[]): ReadonlySet<string> {
+  const stems = new Set(names.filter(looksLikeMedia).map((name) => basename(name, extname(name))));
+  return new Set(names.filter((name) => name.endsWith(MASK) && stems.has(name.slice(0, -MASK.length))));
 }
 
 /** `2.png` before `10.png`, the same on every machine. */

@@ -24,6 +24,8 @@ export interface DatasetItem {
   readonly kind: MediaKind;
   readonly caption: string;
   readonly captionSource: CaptionSource;
+  /** Picture beside it that is white where the subject is. */
+  readonly mask?: string;
 }
 
 const NAMED_FILES = 5;
@@ -51,9 +53,15 @@ export async function readDataset(
     });
   }
   const items: DatasetItem[] = [];
-  for (const { path: file, caption } of files) {
+  for (const { path: file, caption, mask } of files) {
     const kind = await kindOrGuess(file, options);
-    items.push({ path: file, kind, caption: caption!.text, captionSource: caption!.source });
+    items.push({
+      path: file,
+      kind,
+      caption: caption!.text,
+      captionSource: caption!.source,
+      ...(mask && { mask }),
+    });
   }
   return items;
 }

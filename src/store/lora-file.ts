@@ -6,6 +6,7 @@ import { readSafetensorsContents, writeSafetensorsFile } from '../tensor/safeten
 import { formatShape } from '../tensor/shape.ts';
 import { parseStrictJson, quoteBriefly } from '../tensor/strict-json.ts';
 import { type AdapterDType, storedTensor } from './adapter-file.ts';
+import { type MethodFileHeader, parseMethodMetadata } from './method-file.ts';
 import { encodeJson } from './plain-json.ts';
 import { reportingFullDisk } from './storage-error.ts';
 
@@ -16,6 +17,8 @@ export interface LoraFile {
   readonly lora: Lora;
   /** Where the scale came from. */
   readonly alpha: 'given' | 'metadata' | 'unknown';
+  /** Of a file that dualreal wrote. */
+  readonly header?: MethodFileHeader;
   /** What a user should be told about it. */
   readonly notices: readonly string[];
 }
@@ -69,7 +72,8 @@ export async function readLoraFile(
   const known = config?.lora_alpha !== undefined;
   const alpha = options.alpha !== undefined ? 'given' : known ? 'metadata' : 'unknown';
   const notice = `${path} does not say its alpha: used with scale 1 (alpha = rank); give alpha if it was trained with another`;
-  return { path, lora, alpha, notices: alpha === 'unknown' ? [notice] : [] };
+  const header = parseMethodMetadata(metadata, path);
+  return { path, lora, alpha, notices: alpha === 'unknown' ? [notice] : [], ...(header && { header }) };
 }
 
 /**

@@ -57,29 +57,45 @@ export async function writeMethodFile(
     sizeBytes += stored.data.byteLength;
     ordered.set(name, stored);
   }
-  const header = { version: 1, method: method.name, options: method.options, base, record };
-  const metadata = { format: 'pt', [HEADER_KEY]: encodeJson(header, 'method file') };
+  const metadata = { format: 'pt', ...methodMetadata(method, base, record) };
   await reportingFullDisk(path, sizeBytes, () => writeSafetensorsFile(path, ordered, metadata));
+}
+
+/** Metadata of a file that tell with which method, on what and how its tensors were trained. */
+export function methodMetadata(
+  { name: method, options }: Pick<Method, 'name' | 'options'>,
+  base: MethodFileHeader['base'],
+  record: JsonObject,
+): Record<string, string> {
+  return { [HEADER_KEY]: encodeJson({ version: 1, method, options, base, record }, 'method file') };
+}
+
+/** What {@link methodMetadata} gave; undefined where a file has none. */
+export function parseMethodMetadata(
+  metadata: Readonly<Record<string, string>>,
+  path: string,
+): MethodFileHeader | undefined {
+  const json = metadata[HEADER_KEY];
+  if (json === undefined) return undefined;
+  const where = `${path}: metadata ${HEADER_KEY}`;
+  const parsed = headerSchema.safeParse(parseStrictJson(new TextEncoder().encode(json), where));
+  if (parsed.success) return parsed.data;
+  throw new FileFormatError({
+    where,
+    expected: 'a method file of version 1',
+    got: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'it'}: ${issue.message}`).join('; '),
+  });
 }
 
 /** Reads a method file; {@link requireMethodFits} says whether it is complete for a base. */
 export async function readMethodFile(path: string): Promise<MethodFile> {
   const { tensors, metadata } = await readSafetensorsContents(path);
-  const json = metadata[HEADER_KEY];
-  const where = `${path}: metadata ${HEADER_KEY}`;
-  if (json === undefined) {
+  const header = parseMethodMetadata(metadata, path);
+  if (header === undefined) {
+    const where = `${path}: metadata ${HEADER_KEY}`;
     throw new FileFormatError({ where, expected: 'how the tensors were trained', got: 'nothing' });
   }
-  const parsed = headerSchema.safeParse(parseStrictJson(new TextEncoder().encode(json), where));
-  if (!parsed.success) {
-    throw new FileFormatError({
-      where,
-      expected: 'a method file of version 1',
-      got: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'it'}: ${issue.message}`).join('; '),
-    });
-  }
-  const { method, options } = parsed.data;
-  return { path, method: openMethod(method, options), tensors, header: parsed.data };
+  return { path, method: openMethod(header.method, header.options), tensors, header };
 }
 
 /**

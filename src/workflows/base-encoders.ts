@@ -6,7 +6,7 @@ import { VaeCodec, type VaeConfig } from '../models/cogvideox/vae/index.ts';
 import { encoderFamily } from '../models/encoder-family.ts';
 import { createImageEncoder } from '../models/image-encoder.ts';
 import { createTextEncoder } from '../models/text-encoder.ts';
-import { loadTokenizer } from '../models/tokenizer/index.ts';
+import { loadTokenizer, type TextTokenizer } from '../models/tokenizer/index.ts';
 import type { Runtime } from '../runtime/index.ts';
 import type { ComponentFolder } from '../store/pipeline-folder.ts';
 import type { WeightFiles } from '../store/weights.ts';
@@ -71,13 +71,23 @@ export async function openEncoders(runtime: Runtime, parts: EncoderParts): Promi
       return pending;
     };
   };
+  let tokenizer: Promise<TextTokenizer> | undefined;
+  const openTokenizer = () => {
+    tokenizer ??= loadTokenizer(parts.tokenizerFolder);
+    return tokenizer;
+  };
   return {
     fingerprints: {
       text: await fingerprint(parts.textWeights, parts.text.config, parts.textTokens),
       image: parts.image ? await fingerprint(parts.image.weights, parts.image.config) : 'none',
       video: await fingerprint(parts.vaeWeights, parts.vae),
     },
-    text: once(() => openText(runtime, parts)),
+    text: once(async () => openText(runtime, parts, await openTokenizer())),
+    tokenize: async (text) => {
+      const opened = await openTokenizer();
+      const { ids } = opened.encode(text, parts.textTokens);
+      return { ids: Array.from(ids.data, Number), words: opened.words(text) };
+    },
     image: once(() => openImage(runtime, parts.image)),
     video: once(async () => openVideo(runtime, parts)),
     release: async () => {
@@ -105,15 +115,16 @@ function openVideo(runtime: Runtime, { vae, vaeWeights }: EncoderParts): Releasa
 
 type Releasable<T> = T & { release(): Promise<void> };
 
-async function openText(
+function openText(
   runtime: Runtime,
-  { text, textWeights, tokenizerFolder, textTokens }: EncoderParts,
-): Promise<Releasable<TextEncoder>> {
+  { text, textWeights, textTokens }: EncoderParts,
+  tokenizer: TextTokenizer,
+): Releasable<TextEncoder> {
   const encoder = createTextEncoder(runtime, {
     config: text.config,
     weights: textWeights.entries,
     residence: residenceOf(textWeights),
-    tokenizer: await loadTokenizer(tokenizerFolder),
+    tokenizer,
     tokens: textTokens,
     where: text.folder,
   });

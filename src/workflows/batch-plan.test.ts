@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type PlanSettings, planStep } from './batch-plan.ts';
+import { type PlannedPhase, type PlanSettings, planStep } from './batch-plan.ts';
 
+const identity: PlannedPhase = { name: 'identity', data: 'identity', batch: 1, items: 5 };
+const motion: PlannedPhase = { name: 'motion', data: 'motion', batch: 3, items: 4 };
 const settings: PlanSettings = {
   seed: 42,
   motionRatio: 0.5,
-  batch: { identity: 1, motion: 3 },
-  items: { identity: 5, motion: 4 },
+  phases: [identity, motion],
+  order: 'drawn',
+  first: 0,
   trainTimesteps: 1000,
 };
 const plans = (count: number, change: Partial<PlanSettings> = {}) =>
@@ -28,9 +31,10 @@ describe('planStep', () => {
 
   it('gives the batch of its phase, with timesteps inside the schedule', () => {
     for (const { phase, items, timesteps } of plans(500)) {
-      expect(items).toHaveLength(settings.batch[phase]);
-      expect(timesteps).toHaveLength(settings.batch[phase]);
-      for (const item of items) expect(item).toBeLessThan(settings.items[phase]);
+      const planned = phase === 'motion' ? motion : identity;
+      expect(items).toHaveLength(planned.batch);
+      expect(timesteps).toHaveLength(planned.batch);
+      for (const item of items) expect(item).toBeLessThan(planned.items);
       for (const timestep of timesteps) {
         expect(Number.isInteger(timestep) && timestep >= 0 && timestep < 1000).toBe(true);
       }
@@ -47,8 +51,22 @@ describe('planStep', () => {
     expect(seen.slice(0, 5)).not.toEqual(seen.slice(5));
   });
 
+  it('takes turns from the stage’s first step on, and each set moves on at its own turns', () => {
+    const generic: PlannedPhase = { name: 'preservation', data: 'generic', batch: 1, items: 3 };
+    const inTurn = { ...settings, phases: [identity, generic], order: 'in-turn', first: 9 } as const;
+    const taken = Array.from({ length: 12 }, (_, i) => planStep(inTurn, 9 + i));
+    expect(taken.slice(0, 4).map(({ phase }) => phase)).toEqual([
+      'identity',
+      'preservation',
+      'identity',
+      'preservation',
+    ]);
+    const seen = taken.filter(({ data }) => data === 'generic').flatMap(({ items }) => items);
+    expect(seen.slice(0, 3).toSorted()).toEqual([0, 1, 2]);
+  });
+
   it('fills a batch larger than the data from the next pass', () => {
-    const [{ items }] = plans(1, { motionRatio: 1, batch: { identity: 1, motion: 9 } });
+    const [{ items }] = plans(1, { motionRatio: 1, phases: [identity, { ...motion, batch: 9 }] });
     expect(items.slice(0, 4).toSorted()).toEqual([0, 1, 2, 3]);
     expect(items.slice(4, 8).toSorted()).toEqual([0, 1, 2, 3]);
   });

@@ -1,42 +1,69 @@
-import type { Dimension } from '../methods/dualreal/index.ts';
 import { randomStream } from '../tensor/random.ts';
+
+/** A kind of step as plans see it. */
+export interface PlannedPhase {
+  readonly name: string;
+  /** Whose items form its batches. */
+  readonly data: 'identity' | 'motion' | 'generic';
+  readonly batch: number;
+  readonly items: number;
+}
 
 export interface PlanSettings {
   readonly seed: number;
+  readonly phases: readonly PlannedPhase[];
+  /** Drawn: one of motion with probability `motionRatio`, else the other. In turn: one after the other. */
+  readonly order: 'drawn' | 'in-turn';
   readonly motionRatio: number;
-  readonly batch: Readonly<Record<Dimension, number>>;
-  readonly items: Readonly<Record<Dimension, number>>;
+  /** The stage's first step: turns begin there. */
+  readonly first: number;
   readonly trainTimesteps: number;
 }
 
 /** Everything random about one training step except noise values. */
 export interface StepPlan {
   readonly step: number;
-  readonly phase: Dimension;
+  readonly phase: string;
+  readonly data: PlannedPhase['data'];
   /** Which photos or clips form the batch. */
   readonly items: readonly number[];
   readonly timesteps: readonly number[];
 }
 
 /**
- * The plan of a step, a pure function of (seed, step). As in the release, both data sets move on at every
- * step whichever phase is drawn; each pass over a set is a fresh permutation.
+ * The plan of a step, a pure function of (seed, step). Where phases are drawn, all data sets move on at every
+ * step whichever is drawn, as in the release; in turn, each moves on at its own. Each pass over a set is a
+ * fresh permutation.
  */
 export function planStep(settings: PlanSettings, step: number): StepPlan {
-  const { seed, motionRatio, batch, items, trainTimesteps } = settings;
-  const phase = randomStream(seed, 'phase', step).uniform() < motionRatio ? 'motion' : 'identity';
-  const drawn = randomStream(seed, 'timestep', step);
+  const { seed, phases, order, motionRatio, first } = settings;
+  if (order === 'in-turn') {
+    const turn = (step - first) % phases.length;
+    return planPhase(settings, phases[turn], step, first + Math.floor((step - first) / phases.length));
+  }
+  const wanted = randomStream(seed, 'phase', step).uniform() < motionRatio;
+  const drawn = phases.find(({ data }) => (data === 'motion') === wanted) ?? phases[0];
+  return planPhase(settings, drawn, step, step);
+}
+
+/** The plan of a step of one phase, with the `turn`-th batch of its data. */
+export function planPhase(
+  { seed, trainTimesteps }: PlanSettings,
+  { name, data, batch, items }: PlannedPhase,
+  step: number,
+  turn: number,
+): StepPlan {
+  const timesteps = randomStream(seed, 'timestep', step);
   return {
     step,
-    phase,
-    items: Array.from({ length: batch[phase] }, (_, i) =>
-      itemAt(seed, phase, items[phase], step * batch[phase] + i),
-    ),
-    timesteps: Array.from({ length: batch[phase] }, () => drawn.integer(trainTimesteps)),
+    phase: name,
+    data,
+    items: Array.from({ length: batch }, (_, i) => itemAt(seed, data, items, turn * batch + i)),
+    timesteps: Array.from({ length: batch }, () => timesteps.integer(trainTimesteps)),
   };
 }
 
-function itemAt(seed: number, phase: Dimension, count: number, position: number): number {
+function itemAt(seed: number, data: string, count: number, position: number): number {
   const pass = Math.floor(position / count);
-  return randomStream(seed, 'order', phase, pass).permutation(count)[position % count];
+  return randomStream(seed, 'order', data, pass).permutation(count)[position % count];
 }

@@ -7,7 +7,7 @@ import {
   type SamplerState,
 } from '../diffusion/index.ts';
 import type { Executable, Tensors } from '../runtime/index.ts';
-import { asFloats, type FloatTensor, floats } from '../tensor/host-tensor.ts';
+import { asFloats, type FloatTensor, floats, zeros } from '../tensor/host-tensor.ts';
 
 /** What the transformer is told besides the noisy latents. */
 export interface Conditioning {
@@ -17,6 +17,8 @@ export interface Conditioning {
   readonly negative: FloatTensor | undefined;
   /** Image embedding [1, 1, E], given to both halves alike (release). */
   readonly image: FloatTensor | undefined;
+  /** Ones at the prompt's tokens [1, S] that name the subject; the negative half has none. */
+  readonly subjectTokens?: FloatTensor | undefined;
 }
 
 export interface DenoiseRequest {
@@ -58,13 +60,16 @@ async function predict(
   timestep: number,
   scale: number,
 ): Promise<{ prediction: FloatTensor; identityWeights: readonly number[] | undefined }> {
-  const { positive, negative, image } = conditioning;
+  const { positive, negative, image, subjectTokens } = conditioning;
   const copies = negative ? 2 : 1;
   const inputs: Tensors = {
     latents: repeat(sample, copies),
     text: negative ? join(negative, positive) : positive,
     timestep: floats([copies], new Float32Array(copies).fill(timestep)),
     ...(image && { condition: repeat(image, copies) }),
+    ...(subjectTokens && {
+      subjectTokens: negative ? join(zeros('f32', subjectTokens.shape), subjectTokens) : subjectTokens,
+    }),
   };
   const { output, identityWeights } = await executable.run(inputs, { signal });
   const groups = identityWeights?.shape[1] ?? 0;

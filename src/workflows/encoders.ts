@@ -25,6 +25,8 @@ export interface VideoEncoder {
 /** Opens encoders on first use, so that a full cache needs none. */
 export interface EncoderSource {
   text(): Promise<TextEncoder>;
+  /** Ids of a text as the encoder sees it [S], and those of its words alone. Needs no weights. */
+  tokenize(text: string): Promise<{ readonly ids: readonly number[]; readonly words: readonly number[] }>;
   image(): Promise<ImageEncoder>;
   video(): Promise<VideoEncoder>;
   /** Tell one encoder's features from another's in the cache. */

@@ -14,8 +14,12 @@ export interface ItemFeatures {
   readonly posterior: Posterior;
   /** Text embedding of its caption [S, E]. */
   readonly text: FloatTensor;
-  /** Image embeddings of candidate condition frames [K, E]; absent for photos. */
+  /** Image embeddings of candidate condition frames [K, E], where the method has a condition. */
   readonly conditions?: FloatTensor;
+  /** Ones on the latent grid where the subject is [f, 1, h, w], where some photo has a mask. */
+  readonly mask?: FloatTensor;
+  /** Ones at the caption's tokens that name the subject [S], where the method looks for them. */
+  readonly subjectTokens?: FloatTensor;
 }
 
 /** A batch's latents drawn from the posteriors and scaled for the transformer: [B, f, C, h, w]. */

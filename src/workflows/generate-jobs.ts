@@ -21,18 +21,24 @@ export interface Job {
 /** Everything that decides how a video looks, besides its prompt and seed. */
 export type Recipe = Awaited<ReturnType<typeof recipeOf>>;
 
-export async function recipeOf(request: GenerateRequest, { base, adapter, reference, size }: Source) {
+/** The release's. */
+const GUIDANCE = 6;
+
+export async function recipeOf(request: GenerateRequest, { base, trained, reference, size }: Source) {
+  const { guidance = GUIDANCE, noiseOffset } = trained?.inference ?? {};
+  const hashes = await Promise.all((trained?.files ?? []).map((file) => hashFile(file)));
   return {
     base: { name: base.name, hash: await base.hash() },
-    adapter: adapter ? await hashFile(adapter.path) : null,
+    adapter: hashes.length > 0 ? hashes.join('+') : null,
     negativePrompt: request.negativePrompt,
     steps: request.steps,
-    guidance: request.guidance,
+    guidance: request.guidance ?? guidance,
     guidanceSchedule: request.guidanceSchedule,
     sampler: request.scheduler ?? base.sampler,
     reference: reference ? await hashFile(reference) : null,
     imageEncoder: reference && base.image ? await base.image.weights.hash() : null,
     ...size,
+    ...(noiseOffset !== undefined && { noiseOffset }),
   };
 }
 

@@ -19,6 +19,7 @@ import type { GenerateRequest } from './generate-request.ts';
 import type { Source } from './generate-source.ts';
 import { encodeReferenceFile, encodeText } from './prepare.ts';
 import { type SampleRequest, SamplingSession } from './sampling-session.ts';
+import { promptSubject } from './subject-word.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 /** Denoises the latents of every job that has none yet; each is saved before anything is decoded. */
@@ -31,18 +32,17 @@ export async function* sampleLatents(
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent> {
   yield { type: 'stage', stage: 'encoding prompts' };
-  const conditionings = yield* encodeConditions(request, source, runtime, context);
-  const { base, adapter, options, size, reference } = source;
+  const conditionings = yield* encodeConditions(request, recipe, source, runtime, context);
+  const { base, trained, size, reference } = source;
   const weights = new Map<string, FileRegion | HostTensor>(base.transformerWeights.entries);
-  for (const [name, tensor] of adapter?.tensors ?? []) weights.set(name, tensor);
+  for (const [name, tensor] of trained?.tensors ?? []) weights.set(name, tensor);
   const session = await SamplingSession.open(runtime, {
     config: base.transformer,
     schedule: base.schedule,
     weights,
-    options,
-    form: adapter?.shape.form,
+    method: trained?.method,
     ...base.latentSize(size),
-    guided: request.guidance > 1,
+    guided: recipe.guidance > 1,
     conditioned: reference !== undefined,
     residence: base.residence,
   });
@@ -60,6 +60,7 @@ export async function* sampleLatents(
         guidance: recipe.guidance,
         guidanceKind: recipe.guidanceSchedule,
         conditioning: conditionings.get(prompt)!,
+        noiseOffset: recipe.noiseOffset,
         signal: context.signal,
       };
       yield* alone(job, sampleOne(session, job, sampling, context));
@@ -71,7 +72,8 @@ export async function* sampleLatents(
 
 async function* encodeConditions(
   request: GenerateRequest,
-  { base, reference }: Source,
+  { guidance }: Recipe,
+  { base, reference, trained }: Source,
   runtime: Runtime,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, ReadonlyMap<string, Conditioning>> {
@@ -85,10 +87,14 @@ async function* encodeConditions(
       const embedding = await encodeText(prompt, encoders, cache, notice);
       return reshaped(embedding, [1, ...embedding.shape]);
     };
-    const negative = request.guidance > 1 ? await text(request.negativePrompt) : undefined;
+    const negative = guidance > 1 ? await text(request.negativePrompt) : undefined;
     const image = reference ? await encodeReferenceFile(reference, encoders, cache, notice) : undefined;
     for (const prompt of new Set(request.prompts)) {
-      conditionings.set(prompt, { positive: await text(prompt), negative, image });
+      const { subjectTokens, notice: unnamed } = trained
+        ? await promptSubject(prompt, trained, encoders)
+        : {};
+      if (unnamed) notice(unnamed);
+      conditionings.set(prompt, { positive: await text(prompt), negative, image, subjectTokens });
     }
   } finally {
     await encoders.release();

@@ -8,7 +8,7 @@ const path = z.string().min(1);
 
 /** What `generate` is asked for. Defaults are the release's inference (reference: DR inference/). */
 export const generateRequestSchema = z.strictObject({
-  /** A run folder or an adapter file (.safetensors, .pth); absent: the base model alone. */
+  /** A run folder, or a file of what any method trained (.safetensors, .pth); absent: the base model alone. */
   adapter: path.optional(),
   /** Base model, `toybox` or a folder; default: the one the adapter was trained on, without one toybox. */
   base: path.optional(),
@@ -18,7 +18,8 @@ export const generateRequestSchema = z.strictObject({
   count: count.default(1),
   seed: z.number().int().nonnegative().default(42),
   steps: count.default(50),
-  guidance: z.number().min(1).default(6),
+  /** Default: the method's own, which is 6 but for DreamVideo's 9. */
+  guidance: z.number().min(1).optional(),
   guidanceSchedule: z.enum(GUIDANCE_SCHEDULES).default('constant'),
   /** Default: the sampler that the base's scheduler_config.json names. */
   scheduler: z.enum(SAMPLER_KINDS).optional(),

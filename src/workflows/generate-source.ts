@@ -1,15 +1,7 @@
-import { existsSync, type Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DualRealOptions } from '../methods/dualreal/index.ts';
-import {
-  type AdapterFile,
-  optionsOfShape,
-  readAdapterFile,
-  requireAdapterFitsBase,
-} from '../store/adapter-file.ts';
 import type { FeatureCache } from '../store/feature-cache.ts';
-import { type RunFolder, readRun } from '../store/run-folder.ts';
+import type { RunFolder } from '../store/run-folder.ts';
 import { DualrealError } from '../tensor/errors.ts';
 import { type Base, openBase } from './base.ts';
 import { baseOfAdapter, EMBEDDED_BASE } from './base-location.ts';
@@ -17,7 +9,7 @@ import type { GenerateRequest } from './generate-request.ts';
 import { REFERENCE_FILE } from './prepare.ts';
 import { requireSampleSize } from './sample-size.ts';
 import { trainedImageEncoder } from './train-request.ts';
-import { shellWord } from './workflow.ts';
+import { type FittedModel, openTrained, type TrainedModel } from './trained-model.ts';
 
 /** Nothing to work with: an adapter without a base, a base without an image encoder. */
 export class GenerateError extends DualrealError {}
@@ -26,10 +18,9 @@ export class GenerateError extends DualrealError {}
 export interface Source {
   readonly base: Base;
   readonly run: RunFolder | undefined;
-  readonly adapter: AdapterFile | undefined;
-  /** DualReal's options; undefined for the base alone. */
-  readonly options: DualRealOptions | undefined;
-  /** Photo for the motion adapters' condition. */
+  /** What was trained; undefined for the base alone. */
+  readonly trained: (TrainedModel & FittedModel) | undefined;
+  /** Photo for the condition of the method's model. */
   readonly reference: string | undefined;
   /** Pixels, frames, frames per second: as asked, else as trained, else the base's own. */
   readonly size: {
@@ -44,15 +35,13 @@ export interface Source {
 
 /** Opens base and adapters of a request and checks that they fit each other and what is asked of them. */
 export async function openSource(request: GenerateRequest, cache: FeatureCache): Promise<Source> {
-  const { run, adapter } = await openAdapter(request);
+  const opened = request.adapter === undefined ? undefined : await openTrained(request.adapter);
+  const { run, trained: model } = opened ?? {};
   const imageEncoder = request.imageEncoder ?? trainedImageEncoder(run?.request);
-  const base = await openBase(basePath(request, run, adapter), { imageEncoder, cache });
-  const notices = base.notice ? [base.notice] : [];
-  if (adapter) {
-    const hash = adapter.recipe?.base.hash ? await base.transformerWeights.hash() : undefined;
-    notices.push(...requireAdapterFitsBase(adapter, base.transformer, hash));
-  }
-  const trained = adapter?.recipe?.size;
+  const base = await openBase(basePath(request, run, model), { imageEncoder, cache });
+  const fitted = await model?.fit(base);
+  const notices = [...(base.notice ? [base.notice] : []), ...(fitted?.notices ?? [])];
+  const trained = model?.size;
   const size = {
     width: request.width ?? trained?.width ?? base.nominal.width,
     height: request.height ?? trained?.height ?? base.nominal.height,
@@ -64,63 +53,27 @@ export async function openSource(request: GenerateRequest, cache: FeatureCache):
   return {
     base,
     run,
-    adapter,
-    options: adapter && (adapter.recipe?.options ?? optionsOfShape('official', adapter.shape)),
-    reference: referenceOf(request, base, run, adapter, notices),
+    trained: model && fitted && { ...model, ...fitted },
+    reference: referenceOf(request, base, run, model, notices),
     size,
     notices,
   };
 }
 
-async function openAdapter({
-  adapter: path,
-}: GenerateRequest): Promise<Partial<Pick<Source, 'run' | 'adapter'>>> {
-  if (path === undefined) return {};
-  const facts = await factsOf(path);
-  if (!facts) {
-    throw new GenerateError({
-      where: path,
-      expected: 'a run folder or an adapter file',
-      got: 'nothing there',
-    });
-  }
-  if (!facts.isDirectory()) return { adapter: await readAdapterFile(path) };
-  const run = await readRun(path);
-  if (!existsSync(run.adapterFile)) {
-    throw new GenerateError({
-      where: run.path,
-      expected: 'a finished run with adapter.safetensors',
-      got: 'none yet',
-      hint: `go on training with: dualreal train --resume ${shellWord(run.path)}`,
-    });
-  }
-  return { run, adapter: await readAdapterFile(run.adapterFile) };
-}
-
-/** Undefined where there is nothing; a path that may not be looked at is an error of its own. */
-async function factsOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
-  }
-}
-
 function basePath(
   request: GenerateRequest,
   run: RunFolder | undefined,
-  adapter: AdapterFile | undefined,
+  trained: TrainedModel | undefined,
 ): string {
-  const name = adapter?.recipe?.base.name;
-  const path = request.base ?? run?.request.base ?? (adapter ? baseOfAdapter(name) : EMBEDDED_BASE);
+  const name = trained?.baseName;
+  const path =
+    request.base ?? run?.request.base ?? (trained ? baseOfAdapter(name ?? undefined) : EMBEDDED_BASE);
   if (typeof path === 'string') return path;
   throw new GenerateError({
     where: 'option --base',
     expected: 'the base model to use',
     got: 'none',
-    hint: name ? `the adapter was trained on ${name}: give its folder` : 'give its folder',
+    hint: name ? `it was trained on ${name}: give its folder` : 'give its folder',
   });
 }
 
@@ -148,16 +101,14 @@ function referenceOf(
   request: GenerateRequest,
   base: Base,
   run: RunFolder | undefined,
-  adapter: AdapterFile | undefined,
+  trained: TrainedModel | undefined,
   notices: string[],
 ): string | undefined {
   const { reference: asked, noReference } = request;
   if (noReference) return undefined;
-  if (!adapter || adapter.recipe?.folded) {
-    if (asked)
-      notices.push(
-        `the reference photo is not used: ${adapter ? 'one is folded into the adapters' : 'the base alone takes none'}`,
-      );
+  if (!trained?.usesReference) {
+    const why = trained?.folded ? 'one is folded into the adapters' : 'the model takes none';
+    if (asked) notices.push(`the reference photo is not used: ${why}`);
     return undefined;
   }
   const kept = run && join(run.path, REFERENCE_FILE);

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import {
   decodePhoto,
   type FitMode,
@@ -11,7 +12,7 @@ import {
   type Size,
   toModelRange,
 } from '../media/index.ts';
-import type { DualRealOptions } from '../methods/dualreal/index.ts';
+import type { Phase } from '../methods/index.ts';
 import type { DatasetItem } from '../store/dataset.ts';
 import { type FeatureCache, featureKey, hashFile } from '../store/feature-cache.ts';
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
@@ -20,6 +21,8 @@ import { randomStream } from '../tensor/random.ts';
 import { sameShape } from '../tensor/shape.ts';
 import type { EncoderSource, ImageEncoder } from './encoders.ts';
 import type { ItemFeatures, Posterior } from './features.ts';
+import { subjectMaskOf, withWholeMasks } from './subject-mask.ts';
+import { markSubject } from './subject-word.ts';
 import { secondsLeft, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 /** The shape in which photos and clips enter the model. */
@@ -33,18 +36,31 @@ export interface SampleShape {
 
 export interface PrepareRequest {
   readonly items: readonly DatasetItem[];
-  readonly dimension: 'identity' | 'motion';
+  readonly data: Phase['data'];
   readonly sample: SampleShape;
-  readonly options: DualRealOptions;
+  /** How the frames of a condition are chosen and prepared; absent: no image is embedded. */
+  readonly condition?: Condition | undefined;
+  /** Whether photos are looked at for the subject's mask. */
+  readonly masks: boolean;
+  /** Marks this word in every caption. */
+  readonly subjectWord?: string | undefined;
   readonly seed: number;
   readonly skipBadFiles: boolean;
 }
+
+type Condition = Pick<NonNullable<Phase['condition']>, 'frame' | 'pixels'>;
+
+const STAGES: Readonly<Record<Phase['data'], string>> = {
+  identity: 'encoding photos',
+  motion: 'encoding clips',
+  generic: 'encoding generic clips',
+};
 
 type Events = AsyncGenerator<WorkflowEvent, readonly ItemFeatures[]>;
 
 /**
  * Decodes and encodes every photo or clip once, through the content-hashed cache: VAE posterior, caption
- * embedding and, for clips, image embeddings of the condition frames.
+ * embedding and, as the method asks, image embeddings of the condition frames, subject masks and words.
  */
 export async function* prepareFeatures(
   request: PrepareRequest,
@@ -52,15 +68,18 @@ export async function* prepareFeatures(
   cache: FeatureCache,
   context: WorkflowContext,
 ): Events {
-  const { items, dimension, sample } = request;
-  const stage = dimension === 'identity' ? 'encoding photos' : 'encoding clips';
+  const { items, data, sample } = request;
+  const stage = STAGES[data];
   const started = context.clock();
   const features: ItemFeatures[] = [];
+  const masked: string[] = [];
   const notices: string[] = [];
   for (const [index, item] of items.entries()) {
     throwIfCancelled(context.signal, stage);
     try {
-      features.push(await prepareItem(item, index, request, encoders, cache, notices));
+      const prepared = await prepareItem(item, index, request, encoders, cache, notices);
+      features.push(prepared.features);
+      if (prepared.maskSource) masked.push(`${basename(item.path)} (${prepared.maskSource})`);
     } catch (error) {
       if (!(error instanceof MediaError) || !request.skipBadFiles) throw error;
       yield { type: 'notice', message: `left out ${item.path}: ${error.message}` };
@@ -75,7 +94,8 @@ export async function* prepareFeatures(
       ...(left !== undefined && { secondsLeft: left }),
     };
   }
-  const { long, short } = byLength(features);
+  if (request.masks) yield { type: 'notice', message: masksInWords(masked, features.length) };
+  const { long, short } = byLength(request.masks ? withWholeMasks(features) : features);
   if (long.length === 0) {
     throw new DualrealError({ where: 'training data', expected: 'at least one usable file', got: 'none' });
   }
@@ -93,8 +113,8 @@ async function prepareItem(
   encoders: EncoderSource,
   cache: FeatureCache,
   notices: string[],
-): Promise<ItemFeatures> {
-  const { dimension, sample } = request;
+): Promise<{ readonly features: ItemFeatures; readonly maskSource?: string }> {
+  const { data, sample, condition, masks, subjectWord } = request;
   const file = await hashFile(item.path);
   const notice = (message: string) => notices.push(`${item.path}: ${message}`);
   let loaded: LoadedMedia | undefined;
@@ -105,19 +125,50 @@ async function prepareItem(
     }
     return loaded;
   };
-  const source = { file, sample: { ...sample }, dimension };
+  const source = { file, sample: { ...sample }, dimension: data === 'identity' ? 'identity' : 'motion' };
   const posterior = await cache.getOrCompute(
     featureKey({ kind: 'posterior', version: 1, encoder: encoders.fingerprints.video, ...source }),
     async () => posteriorTensors(await (await encoders.video()).encode(toModelRange((await media()).frames))),
     notice,
   );
   const text = await encodeText(item.caption, encoders, cache, notice);
-  const common = { path: item.path, posterior: posteriorOf(posterior), text };
-  if (dimension === 'identity') return common;
-  return {
-    ...common,
-    conditions: await conditionFrames(source, index, request, encoders, cache, media, notice),
+  const [, , height, width] = posterior.get('mean')!.shape;
+  const mask = masks ? await subjectMaskOf(item, sample, { height, width }) : undefined;
+  const features: ItemFeatures = {
+    path: item.path,
+    posterior: posteriorOf(posterior),
+    text,
+    ...(condition && {
+      conditions: await conditionFrames(
+        source,
+        index,
+        condition,
+        request.seed,
+        encoders,
+        cache,
+        media,
+        notice,
+      ),
+    }),
+    ...(mask && { mask: mask.mask }),
+    ...(subjectWord !== undefined && {
+      subjectTokens: await markSubject(item.caption, subjectWord, encoders, `caption of ${item.path}`),
+    }),
   };
+  return {
+    features,
+    ...(mask && { maskSource: mask.source === 'file' ? 'its mask file' : 'its transparency' }),
+  };
+}
+
+/** Where each photo's region comes from, so that nobody has to guess. */
+function masksInWords(masked: readonly string[], photos: number): string {
+  if (masked.length === 0) {
+    return 'no photo has a subject mask (NAME.mask.png beside it, or transparency): the loss is over whole pictures';
+  }
+  const rest = photos - masked.length;
+  const others = rest > 0 ? `; the whole picture counts as the subject in the other ${rest}` : '';
+  return `subject masks of ${masked.join(', ')}${others}`;
 }
 
 /** The embedding [S, E] of a prompt, through the cache. */
@@ -147,13 +198,13 @@ export async function encodeText(
 async function conditionFrames(
   source: Readonly<Record<string, unknown>>,
   index: number,
-  { options, seed }: PrepareRequest,
+  { pixels: conditionPixels, frame: conditionFrame }: Condition,
+  seed: number,
   encoders: EncoderSource,
   cache: FeatureCache,
   media: () => Promise<LoadedMedia>,
   notice: (message: string) => void,
 ): Promise<FloatTensor> {
-  const { conditionPixels, conditionFrame } = options;
   const choice = conditionFrame === 'once' ? { seed, index } : 'all';
   const encoder = encoders.fingerprints.image;
   const stored = await cache.getOrCompute(
@@ -179,7 +230,7 @@ async function embedFrames(
   encoder: ImageEncoder,
   frames: HostTensor<'u8'>,
   wanted: readonly number[],
-  pixels: DualRealOptions['conditionPixels'],
+  pixels: Condition['pixels'],
 ): Promise<FloatTensor> {
   const recipe = trainingRecipe(encoder, pixels);
   const rows = new Float32Array(wanted.length * encoder.dim);
@@ -196,7 +247,7 @@ async function embedFrames(
 }
 
 /** 'symmetric': straight to the square and to [−1, 1], as the release trains; else as at inference. */
-function trainingRecipe(encoder: ImageEncoder, pixels: DualRealOptions['conditionPixels']): PreprocessRecipe {
+function trainingRecipe(encoder: ImageEncoder, pixels: Condition['pixels']): PreprocessRecipe {
   if (pixels === 'encoder') return encoder.recipe;
   return {
     ...encoder.recipe,
@@ -217,8 +268,8 @@ function frameOf(frames: HostTensor<'u8'>, index: number): HostTensor<'u8'> {
   };
 }
 
-async function loadFitted(item: DatasetItem, { dimension, sample }: PrepareRequest): Promise<LoadedMedia> {
-  const photo = dimension === 'identity';
+async function loadFitted(item: DatasetItem, { data, sample }: PrepareRequest): Promise<LoadedMedia> {
+  const photo = data === 'identity';
   const loaded = await loadMedia(item.path, {
     size: sample.size,
     fit: sample.fit,

@@ -9,24 +9,23 @@ import {
   seededNoise,
 } from '../diffusion/index.ts';
 import * as g from '../graph/index.ts';
-import { type BatchShape, type DualRealOptions, traceDualReal } from '../methods/dualreal/index.ts';
+import { type BatchShape, type Method, offsetNoise } from '../methods/index.ts';
 import { cogVideoXTransformer, type TransformerConfig } from '../models/cogvideox/transformer/index.ts';
 import { Parameters } from '../nn/parameters.ts';
 import type { Executable, Runtime, Trainer, WeightTable } from '../runtime/index.ts';
+import { randomStream } from '../tensor/random.ts';
 import type { Shape } from '../tensor/shape.ts';
 import { type Conditioning, type DenoiseStep, denoise } from './denoise.ts';
 
 export interface SamplingSetup {
   readonly config: TransformerConfig;
   readonly schedule: NoiseSchedule;
-  /** Base weights, and with `options` the adapters' too (unless a trainer holds them). */
+  /** Base weights, and what a method trained (unless a trainer holds it). */
   readonly weights: WeightTable;
-  /** DualReal's options; absent: the base model alone. */
-  readonly options?: DualRealOptions | undefined;
-  /** How the adapters' file holds them; see fold.ts. */
-  readonly form?: 'separate' | 'fused' | undefined;
-  /** Takes the adapters from a training session's live state. */
-  readonly trainer?: Trainer | undefined;
+  /** Absent: the base model alone. */
+  readonly method?: Pick<Method, 'sampling'> | undefined;
+  /** Takes these groups from a training session's live state. */
+  readonly live?: { readonly trainer: Trainer; readonly groups: readonly string[] } | undefined;
   readonly latentFrames: number;
   readonly latentHeight: number;
   readonly latentWidth: number;
@@ -42,6 +41,8 @@ export interface SampleRequest {
   readonly guidance: number;
   readonly guidanceKind: GuidanceScheduleKind;
   readonly conditioning: Conditioning;
+  /** Strength of a shift common to all positions of a frame and channel, added to the first noise. */
+  readonly noiseOffset?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,7 +63,7 @@ export class SamplingSession {
   static async open(runtime: Runtime, setup: SamplingSetup): Promise<SamplingSession> {
     const executable = await runtime.compile(samplingProgram(setup), {
       weights: setup.weights,
-      ...(setup.trainer && { trainer: setup.trainer }),
+      ...(setup.live && { trainer: setup.live.trainer }),
       ...(setup.residence && { residence: setup.residence }),
     });
     return new SamplingSession(setup, executable);
@@ -84,8 +85,13 @@ export class SamplingSession {
         conditioning: request.conditioning,
         signal: request.signal,
       },
-      from ?? sampler.initialState(initialNoise(request.seed, this.latentShape)),
+      from ?? sampler.initialState(this.firstNoise(request)),
     );
+  }
+
+  private firstNoise({ seed, noiseOffset = 0 }: SampleRequest) {
+    const noise = initialNoise(seed, this.latentShape);
+    return noiseOffset > 0 ? offsetNoise(noise, noiseOffset, randomStream(seed, 'noise-offset')) : noise;
   }
 
   async close(): Promise<void> {
@@ -93,9 +99,9 @@ export class SamplingSession {
   }
 }
 
-function samplingProgram({ config, options, trainer, form, ...setup }: SamplingSetup): g.Program {
+function samplingProgram({ config, method, live, guided, ...setup }: SamplingSetup): g.Program {
   const { latentFrames, latentHeight, latentWidth, conditioned } = setup;
-  const batch = setup.guided ? 2 : 1;
+  const batch = guided ? 2 : 1;
   const shape: BatchShape = {
     batch,
     latentFrames,
@@ -104,13 +110,7 @@ function samplingProgram({ config, options, trainer, form, ...setup }: SamplingS
     textTokens: config.textTokens,
     conditioned,
   };
-  if (options) {
-    const { output, injection } = traceDualReal(config, options, shape, {
-      frozen: trainer === undefined,
-      ...(form && { form }),
-    });
-    return g.program('sample', { output, identityWeights: injection.identityWeights() });
-  }
+  if (method) return method.sampling({ config, shape, guided, live: live?.groups ?? [] });
   const output = cogVideoXTransformer(config, new Parameters().root, {
     latents: g.input('latents', [batch, latentFrames, config.latentChannels, latentHeight, latentWidth]),
     text: g.input('text', [batch, config.textTokens, config.textDim]),

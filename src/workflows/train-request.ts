@@ -37,21 +37,21 @@ const fields = z.strictObject({
   /** The word that DreamVideo's learnt word starts from; default: the subject's. */
   classWord: z.string().min(1).optional(),
   /** Of all stages together, divided among them as published. */
-  steps: count.default(1000),
+  steps: count.optional(),
   /** Of single stages, by name; not together with `steps`. */
   stageSteps: z.record(z.string(), count).default({}),
   seed: z.number().int().nonnegative().default(42),
   /** Peak learning rate of every stage. */
-  learningRate: z.number().positive().default(1e-3),
+  learningRate: z.number().positive().optional(),
   /** Of single stages, by name. */
   stageLearningRates: z.record(z.string(), z.number().positive()).default({}),
   /** Of every stage; default: as published, but no more than a fifth of the stage. */
   warmupSteps: z.number().int().nonnegative().optional(),
-  schedule: z.enum(LEARNING_RATE_SCHEDULES).default('cosine_with_restarts'),
-  maxGradientNorm: z.number().positive().default(1),
-  weightDecay: z.number().nonnegative().default(1e-4),
-  subjectBatch: count.default(1),
-  motionBatch: count.default(3),
+  schedule: z.enum(LEARNING_RATE_SCHEDULES).optional(),
+  maxGradientNorm: z.number().positive().optional(),
+  weightDecay: z.number().nonnegative().optional(),
+  subjectBatch: count.optional(),
+  motionBatch: count.optional(),
   genericBatch: count.optional(),
   /** Probability r of a motion step. */
   motionRatio: z.number().min(0).max(1).default(0.5),
@@ -79,17 +79,22 @@ const fields = z.strictObject({
 });
 
 /** One schema for every method: what is an option depends on which. */
-export const trainRequestSchema = fields.superRefine(({ method, options, ablation }, context) => {
-  const parsed = METHOD_OPTIONS[method].safeParse(options, { reportInput: true });
-  for (const issue of parsed.error?.issues ?? []) {
-    context.addIssue({ ...issue, path: ['options', ...issue.path] } as z.core.$ZodSuperRefineIssue);
-  }
-  const refuse = (field: string, message: string, input: unknown) =>
-    context.addIssue({ code: 'custom', path: [field], message, input });
-  if (ablation !== undefined && method !== 'dualreal') {
-    refuse('ablation', 'none: only dualreal has ablations', ablation);
-  }
-});
+export const trainRequestSchema = fields.superRefine(
+  ({ method, options, ablation, steps, stageSteps }, context) => {
+    const parsed = METHOD_OPTIONS[method].safeParse(options, { reportInput: true });
+    for (const issue of parsed.error?.issues ?? []) {
+      context.addIssue({ ...issue, path: ['options', ...issue.path] } as z.core.$ZodSuperRefineIssue);
+    }
+    const refuse = (field: string, message: string, input: unknown) =>
+      context.addIssue({ code: 'custom', path: [field], message, input });
+    if (ablation !== undefined && method !== 'dualreal') {
+      refuse('ablation', 'none: only dualreal has ablations', ablation);
+    }
+    if (steps !== undefined && Object.keys(stageSteps).length > 0) {
+      refuse('stageSteps', 'either the steps of all stages or those of single ones', stageSteps);
+    }
+  },
+);
 
 /** The request with absolute paths, so that a run can be resumed and used from any folder. */
 export function withAbsolutePaths(request: TrainRequest): TrainRequest {

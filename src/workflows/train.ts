@@ -2,18 +2,18 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeVideo, encodePhoto } from '../media/index.ts';
-import { DUALREAL_PRESETS, type DualRealOptions, requireGroups } from '../methods/dualreal/index.ts';
-import { writeAdapterFile } from '../store/adapter-file.ts';
+import type { Runtime } from '../runtime/index.ts';
 import { openEventLog, readEventLog } from '../store/event-log.ts';
 import { FeatureCache } from '../store/feature-cache.ts';
 import { createRun, type OpenRun, openRun, RunFolderError } from '../store/run-folder.ts';
 import { CancelledError } from '../tensor/errors.ts';
-import { reshaped } from '../tensor/host-tensor.ts';
+import { type HostTensor, reshaped } from '../tensor/host-tensor.ts';
 import { type Base, openBase } from './base.ts';
 import { noImageEncoder } from './base-encoders.ts';
 import { packageVersions } from './package-versions.ts';
 import { REFERENCE_FILE } from './prepare.ts';
 import { requireSampleSize } from './sample-size.ts';
+import { phasesOf, planTraining, type StagePlan, type TrainPlan } from './train-plan.ts';
 import {
   type TrainControl,
   type TrainRequest,
@@ -22,14 +22,16 @@ import {
 } from './train-request.ts';
 import { prepareTraining, sampleShape, type TrainingData } from './training-data.ts';
 import { type TrainingLosses, trainingLoop } from './training-loop.ts';
-import { trainingRecipe } from './training-recipe.ts';
+import { isOverwritten, stageFile, writeCopy, writeResult } from './training-result.ts';
 import { TrainingSession } from './training-session.ts';
 import { restoreTraining } from './training-state.ts';
 import { shellWord, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
 
 export interface TrainResult {
   readonly run: string;
-  readonly adapter: string;
+  /** What was trained: one file, or the two LoRAs. */
+  readonly files: readonly string[];
+  /** Of all stages. */
   readonly steps: number;
   readonly losses: TrainingLosses;
 }
@@ -85,17 +87,6 @@ export async function* resumeTraining(
   }
 }
 
-/** The preset's options with the request's own differences. */
-export function optionsOf(
-  request: Pick<TrainRequest, 'preset' | 'options'>,
-  conditionDim: number,
-): DualRealOptions {
-  const chosen = Object.fromEntries(
-    Object.entries(request.options).filter(([, value]) => value !== undefined),
-  );
-  return { ...DUALREAL_PRESETS[request.preset], conditionDim, ...chosen };
-}
-
 async function* trainIn(
   run: OpenRun,
   request: TrainRequest,
@@ -134,37 +125,125 @@ async function* runTraining(
   const cache = new FeatureCache(context.cacheFolder);
   const base = await openBase(request.base, { imageEncoder: request.imageEncoder, cache });
   if (base.notice) yield { type: 'notice', message: base.notice };
-  const options = optionsOf(request, base.imageDim);
-  requireGroups(options.groups, base.transformer.blocks);
+  const plan = planTraining(request, base);
+  for (const message of plan.notices) yield { type: 'notice', message };
   const { size, frames } = sampleShape(request, base);
   requireSampleSize({ ...size, frames }, base.sizeRule);
-  if (!base.image) throw noImageEncoder();
+  if (!base.image && phasesOf(plan.method).some(({ condition }) => condition)) throw noImageEncoder();
   const runtime = context.openRuntime(request);
   try {
-    const data = yield* prepareTraining(request, options, base, runtime, context);
+    const data = yield* prepareTraining(request, plan.method, base, runtime, context);
     await keepReference(run, data);
-    yield { type: 'stage', stage: 'building the training programs' };
-    const session = await openSession(request, options, base, data, runtime);
-    const { step: first, notices } = await restoreTraining(session, run, request.seed);
-    for (const message of notices) yield { type: 'notice', message };
-    if (first > 0) yield { type: 'stage', stage: 'resuming', detail: `from step ${first}` };
-    if (first < request.steps) yield* predict(session, request, first, context);
-    const losses = yield* trainingLoop(session, run, first, {
-      request,
-      base,
-      options,
-      data,
-      runtime,
-      context,
-      control,
-    });
-    const state = await session.trainer.read();
-    const recipe = await trainingRecipe(request, options, base, data);
-    await writeAdapterFile(run.adapterFile, state.parameters, recipe);
-    yield { type: 'artifact', kind: 'adapter', path: run.adapterFile };
-    return { run: run.path, adapter: run.adapterFile, steps: request.steps, losses };
+    const made = { run, request, plan, base, data, runtime, context, control };
+    const { trained, losses } = yield* trainStages(made);
+    const files = await writeResult(run, { request, plan, base, data, trained });
+    for (const path of files) yield { type: 'artifact', kind: RESULT_KINDS[plan.method.name], path };
+    return { run: run.path, files, steps: plan.steps, losses };
   } finally {
     await runtime.close();
+  }
+}
+
+const RESULT_KINDS: Readonly<Record<TrainRequest['method'], string>> = {
+  dualreal: 'adapter',
+  lora: 'LoRA',
+  full: 'transformer',
+  dreamvideo: 'adapter',
+  motionbooth: 'adapter',
+};
+
+/** What the stages of a run share. */
+interface StageContext {
+  readonly run: OpenRun;
+  readonly request: TrainRequest;
+  readonly plan: TrainPlan;
+  readonly base: Base;
+  readonly data: TrainingData;
+  readonly runtime: Runtime;
+  readonly context: WorkflowContext;
+  readonly control: TrainControl;
+}
+
+/** Trains the stages that are left, each from the result of the one before, with a fresh optimizer. */
+async function* trainStages(
+  made: StageContext,
+): AsyncGenerator<
+  WorkflowEvent,
+  { readonly trained: ReadonlyMap<string, HostTensor>; readonly losses: TrainingLosses }
+> {
+  const { run, request, plan, base, data } = made;
+  const { method, stages, steps } = plan;
+  const restored = await restoreTraining(run, () =>
+    method.initial(base.transformer, {
+      seed: request.seed,
+      base: (name) => base.transformerWeights.read(name),
+      ...(data.classWord && { classWord: async () => data.classWord! }),
+    }),
+  );
+  for (const message of restored.notices) yield { type: 'notice', message };
+  let { trained } = restored;
+  let losses: TrainingLosses = {};
+  for (const stage of stages) {
+    const first = Math.max(stage.first, restored.step);
+    // The last one is opened even where it is done: its samples may be missing.
+    if (first >= stage.end && stage.end < steps) continue;
+    const before = stages[stage.index - 1];
+    if (before && first === stage.first && isOverwritten(before, plan)) {
+      const path = stageFile(run, before);
+      if (!existsSync(path)) await writeCopy(path, { request, plan, base, data, trained });
+      yield { type: 'artifact', kind: `copy after stage ${before.stage.name}`, path };
+    }
+    if (restored.step > 0 && restored.step >= stage.first) {
+      yield { type: 'stage', stage: 'resuming', detail: `from step ${restored.step}` };
+    }
+    const isHalfDone = first > stage.first;
+    const done = yield* trainStage(stage, first, trained, isHalfDone ? restored.optimizer : undefined, made);
+    trained = done.trained;
+    losses = { ...losses, ...done.losses };
+  }
+  return { trained, losses };
+}
+
+async function* trainStage(
+  stage: StagePlan,
+  first: number,
+  trained: ReadonlyMap<string, HostTensor>,
+  optimizer: ReadonlyMap<string, HostTensor> | undefined,
+  { run, request, plan, base, data, runtime, context, control }: StageContext,
+): AsyncGenerator<
+  WorkflowEvent,
+  { readonly trained: ReadonlyMap<string, HostTensor>; readonly losses: TrainingLosses }
+> {
+  const { name } = stage.stage;
+  const many = stage.stages > 1;
+  yield {
+    type: 'stage',
+    stage: 'building the training programs',
+    ...(many && {
+      detail: `stage ${name} (${stage.index + 1} of ${stage.stages}), ${stage.end - stage.first} steps`,
+    }),
+  };
+  const { method } = plan;
+  const { transformer: config, schedule, scalingFactor, residence } = base;
+  const { seed, motionRatio, recompute } = request;
+  const session = await TrainingSession.open(
+    runtime,
+    {
+      ...{ config, method, plan: stage, schedule, scalingFactor, weights: base.transformerWeights.entries },
+      ...{ seed, motionRatio, features: data.features, emptyText: data.emptyText, recompute, residence },
+    },
+    trained,
+    optimizer,
+  );
+  try {
+    if (first < stage.end) yield* predict(session, stage, first, request, context);
+    const losses = yield* trainingLoop(session, run, first, {
+      ...{ request, base, method, plan: stage, total: plan.steps, trained, data, runtime, context, control },
+    });
+    const { parameters } = await session.read();
+    return { trained: new Map([...trained, ...parameters]), losses };
+  } finally {
+    await session.close();
   }
 }
 
@@ -172,50 +251,30 @@ async function* runTraining(
 async function keepReference(run: OpenRun, { items }: TrainingData): Promise<void> {
   const path = join(run.path, REFERENCE_FILE);
   if (existsSync(path)) return;
-  const { frames } = await decodeVideo(items.identity[0].path, { maxFrames: 1 });
+  const { frames } = await decodeVideo(items.identity![0].path, { maxFrames: 1 });
   await encodePhoto(path, reshaped(frames, frames.shape.slice(1)));
-}
-
-function openSession(
-  request: TrainRequest,
-  options: DualRealOptions,
-  base: Base,
-  data: TrainingData,
-  runtime: Parameters<typeof TrainingSession.open>[0],
-): Promise<TrainingSession> {
-  return TrainingSession.open(runtime, {
-    config: base.transformer,
-    options,
-    schedule: base.schedule,
-    scalingFactor: base.scalingFactor,
-    weights: base.transformerWeights.entries,
-    plan: {
-      seed: request.seed,
-      motionRatio: request.motionRatio,
-      batch: { identity: request.subjectBatch, motion: request.motionBatch },
-      items: { identity: data.identity.length, motion: data.motion.length },
-      trainTimesteps: base.schedule.config.trainTimesteps,
-    },
-    features: data,
-    optimizer: { weightDecay: request.weightDecay, maxGradientNorm: request.maxGradientNorm },
-    recompute: request.recompute,
-    residence: base.residence,
-  });
 }
 
 /** Rehearses a step of each phase, without any effect on the run, and tells what the steps from `first` on take. */
 async function* predict(
   session: TrainingSession,
-  request: TrainRequest,
+  { stage, end }: StagePlan,
   first: number,
+  { motionRatio }: TrainRequest,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent> {
-  const { identity, motion } = await session.rehearse(context.clock);
-  const meanMs = request.motionRatio * motion + (1 - request.motionRatio) * identity;
+  const measured = await session.rehearse(context.clock);
+  const isDrawn = stage.order === 'drawn' && measured.size > 1;
+  const shareOf = (data: string) => (data === 'motion' ? motionRatio : 1 - motionRatio);
+  let meanMs = 0;
+  for (const { name, data } of stage.phases) {
+    meanMs += measured.get(name)! * (isDrawn ? shareOf(data) : 1 / measured.size);
+  }
+  const times = [...measured].map(([name, ms]) => `${ms.toFixed(0)} ms per ${name} step`);
   yield {
     type: 'estimate',
-    seconds: (meanMs * (request.steps - first)) / 1000,
+    seconds: (meanMs * (end - first)) / 1000,
     memoryBytes: process.memoryUsage.rss(),
-    detail: `${motion.toFixed(0)} ms per motion step, ${identity.toFixed(0)} ms per identity step, measured on this machine`,
+    detail: `${times.join(', ')}, measured on this machine`,
   };
 }

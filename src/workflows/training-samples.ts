@@ -6,15 +6,17 @@ import {
   type SheetRow,
   writeContactSheet,
 } from '../media/index.ts';
-import type { DualRealOptions } from '../methods/dualreal/index.ts';
-import type { Runtime, Trainer } from '../runtime/index.ts';
+import type { Method } from '../methods/index.ts';
+import type { FileRegion, Runtime, Trainer } from '../runtime/index.ts';
 import { FeatureCache } from '../store/feature-cache.ts';
 import type { RunFolder } from '../store/run-folder.ts';
-import { type FloatTensor, floats, reshaped } from '../tensor/host-tensor.ts';
+import { type FloatTensor, floats, type HostTensor, reshaped } from '../tensor/host-tensor.ts';
 import type { Base } from './base.ts';
 import type { Conditioning } from './denoise.ts';
 import { encodeReferenceFile, encodeText, REFERENCE_FILE } from './prepare.ts';
 import { SamplingSession } from './sampling-session.ts';
+import { promptSubject } from './subject-word.ts';
+import { phasesOf, type StagePlan } from './train-plan.ts';
 import type { TrainRequest } from './train-request.ts';
 import type { TrainingData } from './training-data.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
@@ -22,7 +24,11 @@ import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 export interface TrainingSampleContext {
   readonly request: TrainRequest;
   readonly base: Base;
-  readonly options: DualRealOptions;
+  readonly method: Method;
+  /** The stage whose trainer is asked for samples. */
+  readonly plan: StagePlan;
+  /** Everything that the method has trained before this stage. */
+  readonly trained: ReadonlyMap<string, HostTensor>;
   readonly data: TrainingData;
   readonly runtime: Runtime;
   readonly context: WorkflowContext;
@@ -37,16 +43,18 @@ export function sampleSheetPath(run: RunFolder, step: number): string {
   return join(run.samplesFolder, `${nameOf(step)}.png`);
 }
 
-/** Generates the sample prompts with the adapters as they are now: one video each and one sheet of all. */
+/** Generates the sample prompts with the model as it is now: one video each and one sheet of all. */
 export async function* trainingSamples(
   run: RunFolder,
   step: number,
   trainer: Trainer,
-  { request, base, options, data, runtime, context }: TrainingSampleContext,
+  { request, base, method, plan, trained, data, runtime, context }: TrainingSampleContext,
 ): AsyncGenerator<WorkflowEvent> {
   const prompts = request.samplePrompts.length ? request.samplePrompts : [defaultPrompt(data)];
+  const conditioned = phasesOf(method).some(({ condition }) => condition);
   const encoders = await base.openEncoders(runtime);
   const conditionings: Conditioning[] = [];
+  const naming = { naming: method.subjectWord, subjectWord: request.subjectWord };
   try {
     const cache = new FeatureCache(context.cacheFolder);
     const text = async (prompt: string): Promise<FloatTensor> => {
@@ -54,9 +62,13 @@ export async function* trainingSamples(
       return reshaped(embedding, [1, ...embedding.shape]);
     };
     const negative = await text('');
-    const image = await encodeReferenceFile(join(run.path, REFERENCE_FILE), encoders, cache, () => {});
+    const image = conditioned
+      ? await encodeReferenceFile(join(run.path, REFERENCE_FILE), encoders, cache, () => {})
+      : undefined;
     for (const prompt of prompts) {
-      conditionings.push({ positive: await text(prompt), negative, image });
+      const { subjectTokens, notice } = await promptSubject(prompt, naming, encoders);
+      if (notice) yield { type: 'notice', message: notice };
+      conditionings.push({ positive: await text(prompt), negative, image, subjectTokens });
     }
   } finally {
     await encoders.release();
@@ -64,12 +76,12 @@ export async function* trainingSamples(
   const session = await SamplingSession.open(runtime, {
     config: base.transformer,
     schedule: base.schedule,
-    weights: base.transformerWeights.entries,
-    options,
-    trainer,
+    weights: new Map<string, FileRegion | HostTensor>([...base.transformerWeights.entries, ...trained]),
+    method,
+    live: { trainer, groups: plan.stage.groups },
     ...base.latentSize({ ...data.sample.size, frames: data.sample.frames }),
     guided: true,
-    conditioned: true,
+    conditioned,
     residence: base.residence,
   });
   const rows: SheetRow[] = [];
@@ -81,7 +93,8 @@ export async function* trainingSamples(
         seed: request.seed + index,
         steps: request.sampleSteps,
         sampler: base.sampler,
-        guidance: GUIDANCE,
+        guidance: method.inference.guidance ?? GUIDANCE,
+        noiseOffset: method.inference.noiseOffset,
         guidanceKind: 'constant',
         conditioning: conditionings[index],
         signal: context.signal,
@@ -107,8 +120,7 @@ export async function* trainingSamples(
 }
 
 /** The two captions joined: the subject's, then what the motion's says is being done. */
-function defaultPrompt({ items }: TrainingData): string {
-  const [subject] = items.identity;
-  const [motion] = items.motion;
-  return `${subject.caption}, ${motion.caption}`;
+function defaultPrompt({ items: { identity, motion } }: TrainingData): string {
+  const subject = identity![0].caption;
+  return motion ? `${subject}, ${motion[0].caption}` : subject;
 }

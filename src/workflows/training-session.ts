@@ -1,50 +1,32 @@
-import { addNoise, type NoiseSchedule, noiseLevels, velocityTarget } from '../diffusion/index.ts';
-import {
-  type BatchShape,
-  type Dimension,
-  type DualRealOptions,
-  dualRealObjective,
-  type ParameterGroup,
-  parameterGroup,
-  traceDualReal,
-} from '../methods/dualreal/index.ts';
+import type { NoiseSchedule } from '../diffusion/index.ts';
+import type { BatchShape, Method, MethodParameter, Phase } from '../methods/index.ts';
 import type { TransformerConfig } from '../models/cogvideox/transformer/index.ts';
 import type {
   Executable,
+  FileRegion,
   Runtime,
-  Tensors,
   Trainer,
   TrainStepResult,
   WeightTable,
 } from '../runtime/index.ts';
-import { type FloatTensor, floats } from '../tensor/host-tensor.ts';
-import { randomStream } from '../tensor/random.ts';
-import { type Shape, sizeOf } from '../tensor/shape.ts';
-import { type PlanSettings, planStep, type StepPlan } from './batch-plan.ts';
-import { type ItemFeatures, rowOf, sampleLatents, stack } from './features.ts';
-
-/** Which groups learn in a phase: the phase's adapters, and the controller always (release). */
-export const LEARNING_GROUPS: Readonly<Record<Dimension, readonly ParameterGroup[]>> = {
-  identity: ['identity', 'controller'],
-  motion: ['motion', 'controller'],
-};
-
-function learningGroups(phase: Dimension, { groups }: DualRealOptions): readonly ParameterGroup[] {
-  return LEARNING_GROUPS[phase].filter((group) => group !== 'controller' || groups > 0);
-}
+import type { FloatTensor, HostTensor } from '../tensor/host-tensor.ts';
+import { type PlannedPhase, type PlanSettings, planPhase, planStep, type StepPlan } from './batch-plan.ts';
+import type { ItemFeatures } from './features.ts';
+import type { DataKind, StagePlan } from './train-plan.ts';
+import { conditionOf, stepInputs } from './training-inputs.ts';
 
 export interface TrainingSetup {
   readonly config: TransformerConfig;
-  readonly options: DualRealOptions;
+  readonly method: Method;
+  readonly plan: StagePlan;
   readonly schedule: NoiseSchedule;
   readonly scalingFactor: number;
+  /** Of the base. */
   readonly weights: WeightTable;
-  readonly plan: PlanSettings;
-  readonly features: Readonly<Record<Dimension, readonly ItemFeatures[]>>;
-  readonly optimizer: {
-    readonly weightDecay: number;
-    readonly maxGradientNorm: number;
-  };
+  readonly seed: number;
+  readonly motionRatio: number;
+  readonly features: Readonly<Partial<Record<DataKind, readonly ItemFeatures[]>>>;
+  readonly emptyText?: FloatTensor | undefined;
   readonly recompute: boolean;
   readonly residence: 'fold' | 'mapped';
 }
@@ -54,181 +36,185 @@ export interface StepReport {
   readonly plan: StepPlan;
   readonly loss: number;
   readonly gradientNorm: number;
-  /** [B][n]. */
-  readonly identityWeights: readonly (readonly number[])[];
+  /** [B][n], of DualReal. */
+  readonly identityWeights?: readonly (readonly number[])[];
+  /** Other scalars of the objective, such as parts of the loss. */
+  readonly numbers?: Readonly<Record<string, number>>;
 }
 
-/** AdamW's constants in the release. */
-const BETAS = [0.9, 0.95] as const;
 const EPSILON = 1e-8;
 
-/** The compiled objectives of both phases over one set of trainable parameters. */
+/** The compiled objectives of a stage's phases over the parameters that it trains. */
 export class TrainingSession {
   readonly trainer: Trainer;
-  /** Trainable parameters with their shapes, grouped as the optimizer holds them. */
-  readonly parameters: ReadonlyMap<string, { readonly shape: Shape }>;
   private readonly setup: TrainingSetup;
-  private readonly objectives: ReadonlyMap<Dimension, ReadonlyMap<boolean, Executable>>;
+  private readonly settings: PlanSettings;
+  /** By phase, with and without a condition. */
+  private readonly objectives: ReadonlyMap<string, ReadonlyMap<boolean, Executable>>;
 
   private constructor(
     setup: TrainingSetup,
+    settings: PlanSettings,
     trainer: Trainer,
-    parameters: ReadonlyMap<string, { readonly shape: Shape }>,
-    objectives: ReadonlyMap<Dimension, ReadonlyMap<boolean, Executable>>,
+    objectives: ReadonlyMap<string, ReadonlyMap<boolean, Executable>>,
   ) {
     this.setup = setup;
+    this.settings = settings;
     this.trainer = trainer;
-    this.parameters = parameters;
     this.objectives = objectives;
   }
 
-  static async open(runtime: Runtime, setup: TrainingSetup): Promise<TrainingSession> {
-    const parameters = trainableParameters(setup.config, setup.options);
+  /** Takes what the stage trains out of `trained`; everything else in there is a weight. */
+  static async open(
+    runtime: Runtime,
+    setup: TrainingSetup,
+    trained: ReadonlyMap<string, HostTensor>,
+    optimizer?: ReadonlyMap<string, HostTensor>,
+  ): Promise<TrainingSession> {
+    const { method, plan, config } = setup;
+    const { betas, weightDecay, maxGradientNorm } = plan.recipe;
+    const held = heldBy(plan, method.parameters(config));
     const trainer = await runtime.createTrainer({
-      tensors: [...parameters].map(([name, { shape }]) => ({ name, shape, group: parameterGroup(name)! })),
-      optimizer: { betas: BETAS, epsilon: EPSILON, ...setup.optimizer },
+      tensors: [...held].map(([name, { shape, group }]) => ({ name, shape, group })),
+      optimizer: {
+        betas,
+        epsilon: EPSILON,
+        weightDecay,
+        ...(maxGradientNorm !== undefined && { maxGradientNorm }),
+      },
     });
-    const compile = (phase: Dimension, conditioned: boolean) =>
-      runtime.compile(
-        dualRealObjective(
-          setup.config,
-          setup.options,
-          batchShape(setup, phase, conditioned),
-          learningGroups(phase, setup.options),
-          { checkpointBlocks: setup.recompute },
-        ),
-        {
-          weights: setup.weights,
-          trainer,
-          residence: setup.residence,
-        },
-      );
-    const motion = new Map([[true, await compile('motion', true)]]);
-    if (setup.options.conditionDropout > 0) motion.set(false, await compile('motion', false));
-    const identity = new Map([[false, await compile('identity', false)]]);
-    return new TrainingSession(
-      setup,
-      trainer,
-      parameters,
-      new Map([['identity', identity] as const, ['motion', motion]]),
-    );
+    const parameters = new Map([...held.keys()].map((name) => [name, trained.get(name)!]));
+    await trainer.load({ parameters, optimizer });
+    const weights: WeightTable = new Map<string, FileRegion | HostTensor>([...setup.weights, ...trained]);
+    const objectives = new Map<string, Map<boolean, Executable>>();
+    for (const phase of plan.stage.phases) {
+      const forms = new Map<boolean, Executable>();
+      for (const conditioned of conditionsOf(phase)) {
+        const program = method.objective({
+          config,
+          stage: plan.stage.name,
+          phase: phase.name,
+          shape: batchShape(setup, phase, conditioned),
+          trace: { checkpointBlocks: setup.recompute },
+        });
+        forms.set(
+          conditioned,
+          await runtime.compile(program, { weights, trainer, residence: setup.residence }),
+        );
+      }
+      objectives.set(phase.name, forms);
+    }
+    return new TrainingSession(setup, settingsOf(setup), trainer, objectives);
   }
 
   /** Forward, backward and update of one step; everything random is a function of (seed, step). */
   async step(step: number, learningRate: number): Promise<StepReport> {
-    const plan = planStep(this.setup.plan, step);
+    const plan = planStep(this.settings, step);
     const { executable, inputs } = this.prepare(plan);
-    const activeGroups = learningGroups(plan.phase, this.setup.options);
+    const activeGroups = this.phase(plan.phase).learning;
     const result = await executable.trainStep({ microBatches: [inputs], learningRate, activeGroups });
     return report(plan, result);
   }
 
   /** Milliseconds of one forward and backward of each phase, without any update, after one to warm up. */
-  async rehearse(clock: () => number): Promise<Readonly<Record<Dimension, number>>> {
-    const measure = async (motionRatio: number) => {
-      const { executable, inputs } = this.prepare(planStep({ ...this.setup.plan, motionRatio }, 0));
+  async rehearse(clock: () => number): Promise<ReadonlyMap<string, number>> {
+    const measured = new Map<string, number>();
+    for (const phase of this.settings.phases) {
+      const { executable, inputs } = this.prepare(planPhase(this.settings, phase, 0, 0));
       const request = { microBatches: [inputs], learningRate: 0, activeGroups: [] };
       await executable.trainStep(request);
       const started = clock();
       await executable.trainStep(request);
-      return clock() - started;
-    };
-    return { identity: await measure(0), motion: await measure(1) };
+      measured.set(phase.name, clock() - started);
+    }
+    return measured;
   }
 
-  private prepare(plan: StepPlan): { executable: Executable; inputs: Tensors } {
-    const { features, schedule, scalingFactor, options, plan: settings } = this.setup;
-    const items = plan.items.map((index) => features[plan.phase][index]);
-    const latents = sampleLatents(items, scalingFactor, settings.seed, plan.step);
-    const noise = floats(
-      latents.shape,
-      randomStream(settings.seed, 'noise', plan.step).normals(sizeOf(latents.shape)),
-    );
-    const levels = noiseLevels(schedule, plan.timesteps, 'f32');
-    const condition = plan.phase === 'motion' ? conditionOf(items, plan, settings.seed, options) : undefined;
-    const inputs: Tensors = {
-      latents: addNoise(latents, noise, levels),
-      target: velocityTarget(latents, noise, levels),
-      text: stack(items.map(({ text }) => text)),
-      timestep: floats([plan.timesteps.length], plan.timesteps),
-      ...(condition && { condition }),
-    };
-    return { executable: this.objectives.get(plan.phase)!.get(condition !== undefined)!, inputs };
+  /** The tensors that the stage trains, as they are now, and their optimizer's. */
+  async read(): Promise<{ parameters: Map<string, HostTensor>; optimizer: Map<string, HostTensor> }> {
+    return this.trainer.read();
+  }
+
+  async close(): Promise<void> {
+    for (const forms of this.objectives.values()) {
+      for (const executable of forms.values()) await executable.release();
+    }
+    await this.trainer.release();
+  }
+
+  private phase(name: string): Phase {
+    return this.setup.plan.stage.phases.find((phase) => phase.name === name)!;
+  }
+
+  private prepare(plan: StepPlan) {
+    const phase = this.phase(plan.phase);
+    const items = plan.items.map((index) => this.setup.features[plan.data]![index]);
+    const condition = phase.condition && conditionOf(items, plan, this.setup.seed, phase.condition);
+    const executable = this.objectives.get(plan.phase)!.get(condition !== undefined)!;
+    const { inputs: asked } = executable.program;
+    const inputs = stepInputs({ ...this.setup, plan, phase, items, condition }, (name) => asked.has(name));
+    return { executable, inputs };
   }
 }
 
-/** Names and shapes of everything DualReal trains on a transformer, in the optimizer's order of groups. */
-export function trainableParameters(
-  config: TransformerConfig,
-  options: DualRealOptions,
-): ReadonlyMap<string, { readonly shape: Shape }> {
-  const tiny: BatchShape = {
-    batch: 1,
-    latentFrames: 1,
-    latentHeight: config.patch,
-    latentWidth: config.patch,
-    textTokens: 1,
-    conditioned: true,
-  };
-  const { declared } = traceDualReal(config, options, tiny).parameters;
-  const groups: readonly ParameterGroup[] = ['identity', 'motion', 'controller'];
-  return new Map(
-    groups.flatMap((group) =>
-      [...declared]
-        .filter(([name]) => parameterGroup(name) === group)
-        .map(([name, { shape }]) => [name, { shape }] as const),
-    ),
-  );
+function heldBy(
+  { stage }: StagePlan,
+  parameters: ReadonlyMap<string, MethodParameter>,
+): ReadonlyMap<string, MethodParameter> {
+  return new Map([...parameters].filter(([, { group }]) => stage.groups.includes(group)));
+}
+
+/** With a condition, without, or both where it is dropped now and then. */
+function conditionsOf({ condition }: Phase): readonly boolean[] {
+  if (!condition) return [false];
+  return condition.dropout > 0 ? [true, false] : [true];
+}
+
+function settingsOf({ seed, motionRatio, plan, features, schedule }: TrainingSetup): PlanSettings {
+  const phases: readonly PlannedPhase[] = plan.stage.phases.map(({ name, data }) => ({
+    name,
+    data,
+    batch: plan.batch[name],
+    items: features[data]!.length,
+  }));
+  const { order } = plan.stage;
+  const { trainTimesteps } = schedule.config;
+  return { seed, motionRatio, phases, order, first: plan.first, trainTimesteps };
 }
 
 function batchShape(
   { features, plan, config }: TrainingSetup,
-  phase: Dimension,
+  { name, data, masks }: Phase,
   conditioned: boolean,
 ): BatchShape {
-  const [latentFrames, , latentHeight, latentWidth] = features[phase][0].posterior.mean.shape;
+  const [{ posterior, mask }] = features[data]!;
+  const [latentFrames, , latentHeight, latentWidth] = posterior.mean.shape;
   return {
-    batch: plan.batch[phase],
+    batch: plan.batch[name],
     latentFrames,
     latentHeight,
     latentWidth,
     textTokens: config.textTokens,
     conditioned,
+    masked: masks === true && mask !== undefined,
   };
-}
-
-/** [B, 1, E] from one condition frame per clip; undefined where the whole batch drops its condition. */
-function conditionOf(
-  items: readonly ItemFeatures[],
-  { step }: StepPlan,
-  seed: number,
-  { conditionDropout, conditionFrame }: DualRealOptions,
-): FloatTensor | undefined {
-  if (conditionDropout > 0 && randomStream(seed, 'condition-dropout', step).uniform() < conditionDropout) {
-    return undefined;
-  }
-  const rows = items.map(({ conditions }, b) => {
-    const candidates = conditions!.shape[0];
-    const perStep = conditionFrame === 'per-step';
-    return rowOf(
-      conditions!,
-      perStep ? randomStream(seed, 'condition-frame', step, b).integer(candidates) : 0,
-    );
-  });
-  const stacked = stack(rows);
-  return floats([stacked.shape[0], 1, stacked.shape[1]], stacked.data);
 }
 
 function report(plan: StepPlan, { outputs: [first], gradientNorm }: TrainStepResult): StepReport {
-  const weights = first.identityWeights;
-  const [batch, groups] = weights.shape;
-  const values = weights.data as Float32Array;
+  const { loss, identityWeights, ...others } = first;
+  const scalars = Object.entries(others).filter(([, { data }]) => data.length === 1);
   return {
     plan,
-    loss: Number(first.loss.data[0]),
+    loss: Number(loss.data[0]),
     gradientNorm,
-    identityWeights: Array.from({ length: batch }, (_, b) => [
-      ...values.subarray(b * groups, (b + 1) * groups),
-    ]),
+    ...(identityWeights && { identityWeights: rowsOf(identityWeights) }),
+    ...(scalars.length > 0 && {
+      numbers: Object.fromEntries(scalars.map(([name, { data }]) => [name, Number(data[0])])),
+    }),
   };
+}
+
+function rowsOf({ shape: [batch, groups], data }: HostTensor): number[][] {
+  const values = data as Float32Array;
+  return Array.from({ length: batch }, (_, b) => [...values.subarray(b * groups, (b + 1) * groups)]);
 }

@@ -1,4 +1,3 @@
-import { initialParameters } from '../methods/dualreal/index.ts';
 import { latestCheckpoint, saveCheckpoint } from '../store/checkpoint.ts';
 import type { OpenRun } from '../store/run-folder.ts';
 import type { HostTensor } from '../tensor/host-tensor.ts';
@@ -6,36 +5,43 @@ import type { TrainingSession } from './training-session.ts';
 
 const OPTIMIZER_PREFIX = 'optimizer/';
 
-/** Loads the newest checkpoint, or the initial state of the seed. */
+/** Everything that a run has trained so far. */
+export interface TrainingState {
+  /** Steps done, of all stages. */
+  readonly step: number;
+  /** Every tensor of the method; what no stage has trained yet has its initial value. */
+  readonly trained: ReadonlyMap<string, HostTensor>;
+  /** Of the stage that the last step belonged to. */
+  readonly optimizer?: ReadonlyMap<string, HostTensor>;
+  readonly notices: readonly string[];
+}
+
+/** The newest checkpoint, or the initial state. */
 export async function restoreTraining(
-  session: TrainingSession,
   run: OpenRun,
-  seed: number,
-): Promise<{ step: number; notices: readonly string[] }> {
+  initial: () => Promise<ReadonlyMap<string, HostTensor>>,
+): Promise<TrainingState> {
   const { checkpoint, notices } = await latestCheckpoint(run);
-  if (!checkpoint) {
-    await session.trainer.load({ parameters: initialParameters(session.parameters, seed) });
-    return { step: 0, notices };
-  }
-  const parameters = new Map<string, HostTensor>();
+  if (!checkpoint) return { step: 0, trained: await initial(), notices };
+  const trained = new Map<string, HostTensor>();
   const optimizer = new Map<string, HostTensor>();
   for (const [name, tensor] of checkpoint.tensors) {
     if (name.startsWith(OPTIMIZER_PREFIX)) optimizer.set(name.slice(OPTIMIZER_PREFIX.length), tensor);
-    else parameters.set(name, tensor);
+    else trained.set(name, tensor);
   }
-  await session.trainer.load({ parameters, optimizer });
-  return { step: checkpoint.step, notices };
+  return { step: checkpoint.step, trained, optimizer, notices };
 }
 
 /** Writes everything that the rest of the run depends on; returns the file. */
 export async function saveTraining(
-  { trainer }: TrainingSession,
+  session: TrainingSession,
+  trained: ReadonlyMap<string, HostTensor>,
   run: OpenRun,
   step: number,
   keep: number,
 ): Promise<string> {
-  const { parameters, optimizer } = await trainer.read();
-  const tensors = new Map(parameters);
+  const { parameters, optimizer } = await session.read();
+  const tensors = new Map([...trained, ...parameters]);
   for (const [name, tensor] of optimizer) tensors.set(OPTIMIZER_PREFIX + name, tensor);
   return (await saveCheckpoint(run, { step, tensors, progress: {} }, { keep })).path;
 }

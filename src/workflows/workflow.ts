@@ -35,16 +35,28 @@ export type WorkflowEvent =
   | {
       readonly type: 'step';
       readonly step: number;
+      /** Of all stages. */
       readonly total: number;
-      readonly phase: 'identity' | 'motion';
+      /** Where a method has several; `secondsLeft` is then that of the stage. */
+      readonly stage?: {
+        readonly name: string;
+        /** From 1. */
+        readonly number: number;
+        readonly of: number;
+        readonly step: number;
+        readonly total: number;
+      };
+      readonly phase: string;
       readonly loss: number;
       readonly learningRate: number;
       readonly gradientNorm: number;
       readonly durationMs: number;
       readonly secondsLeft: number;
       readonly timesteps: readonly number[];
-      /** Identity weight of each group, per sample [B][n]. */
-      readonly identityWeights: readonly (readonly number[])[];
+      /** Identity weight of each group, per sample [B][n] (DualReal). */
+      readonly identityWeights?: readonly (readonly number[])[];
+      /** Other scalars of the method's objective. */
+      readonly numbers?: Readonly<Record<string, number>>;
     }
   | {
       readonly type: 'denoise';

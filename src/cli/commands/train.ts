@@ -1,10 +1,21 @@
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { METHOD_NAMES } from '../../methods/index.ts';
 import { resumeTraining, train } from '../../workflows/train.ts';
 import { type TrainRequest, trainControlSchema, trainRequestSchema } from '../../workflows/train-request.ts';
 import { shellWord } from '../../workflows/workflow.ts';
 import { collect, flagOf, frameRate, keyValue, number, parseRequest, RequestError } from '../options.ts';
 import { runPrinted } from '../run.ts';
+
+/** What a stage is called, and what a method needs, is not in the options' own lines. */
+const METHODS_HELP = `
+Methods and their stages (docs/methods.md; what is left out is as published):
+  dualreal     joint                    photos and clips
+  lora         identity, motion         photos, clips; options rank, alpha, targets
+  full         identity, motion         photos, clips
+  dreamvideo   token, identity, motion  photos, clips, --subject-word
+  motionbooth  subject                  photos, --generic, --subject-word; option tune=lora
+Subject masks (dreamvideo, motionbooth): NAME.mask.png beside NAME.png, or its transparency.`;
 
 interface TrainFlags {
   readonly resume?: string;
@@ -12,35 +23,46 @@ interface TrainFlags {
   readonly out?: string;
   readonly subject?: readonly string[];
   readonly motion?: readonly string[];
+  readonly generic?: readonly string[];
   readonly option?: Readonly<Record<string, unknown>>;
+  readonly stageLearningRate?: Readonly<Record<string, unknown>>;
   readonly samplePrompt?: readonly string[];
 }
 
 export function addTrainCommand(program: Command): void {
   program
     .command('train')
-    .description('train a pair of adapters on photos of a subject and clips of a motion')
+    .description('teach a base model a subject (photos) and a motion (clips), by DualReal or a baseline')
+    .option('--method <name>', `${METHOD_NAMES.join(' | ')} (${METHOD_NAMES[0]})`)
     .option('--subject <path>', 'photos: a file or a folder (repeatable)', collect)
     .option('--motion <path>', 'clips: a file or a folder (repeatable)', collect)
+    .option('--generic <path>', 'motionbooth: captioned clips of anything (repeatable)', collect)
     .option(
       '--base <folder>',
       'base model: toybox, which comes with dualreal, or a folder in the diffusers layout (toybox)',
     )
     .option('--out <folder>', 'run folder to create (default: runs/<subject>-<motion>)')
     .option('--resume <run>', 'go on with an interrupted run; its own request is used')
-    .option('--preset <name>', 'official | paper | clean')
-    .option('--option <key=value>', 'one difference from the preset, e.g. groups=2 (repeatable)', keyValue)
+    .option('--preset <name>', 'dualreal: official | paper | clean')
+    .option('--ablation <name>', 'dualreal with something taken away, e.g. without-controller, groups-1')
+    .option('--option <key=value>', 'one option of the method, e.g. groups=2, rank=16 (repeatable)', keyValue)
     .option('--subject-prompt <text>', 'caption of all photos')
     .option('--motion-prompt <text>', 'caption of all clips')
-    .option('--steps <n>', 'optimizer steps (1000)', number)
+    .option('--generic-prompt <text>', 'caption of all generic clips')
+    .option('--subject-word <text>', 'dreamvideo, motionbooth: what captions call the subject, e.g. dog')
+    .option('--class-word <text>', 'dreamvideo: what its learnt word starts from (the subject word)')
+    .option('--steps <n>', 'optimizer steps of all stages together (dualreal: 1000)', number)
+    .option('--stage-steps <stage=n>', 'steps of one stage, e.g. motion=500 (repeatable)', keyValue)
     .option('--seed <n>', 'seed of everything random (42)', number)
-    .option('--learning-rate <x>', 'peak learning rate (0.001)', number)
-    .option('--warmup-steps <n>', 'linear warm-up (200, or a fifth of shorter runs)', number)
-    .option('--schedule <name>', 'learning-rate schedule (cosine_with_restarts)')
-    .option('--max-gradient-norm <x>', 'clip the gradient to this norm (1)', number)
-    .option('--weight-decay <x>', 'AdamW weight decay (0.0001)', number)
-    .option('--subject-batch <n>', 'photos per identity step (1)', number)
-    .option('--motion-batch <n>', 'clips per motion step (3)', number)
+    .option('--learning-rate <x>', 'peak learning rate (dualreal: 0.001)', number)
+    .option('--stage-learning-rate <stage=x>', 'that of one stage (repeatable)', keyValue)
+    .option('--warmup-steps <n>', 'linear warm-up (dualreal: 200, or a fifth of shorter runs)', number)
+    .option('--schedule <name>', 'learning-rate schedule (dualreal: cosine_with_restarts)')
+    .option('--max-gradient-norm <x>', 'clip the gradient to this norm (dualreal: 1)', number)
+    .option('--weight-decay <x>', 'AdamW weight decay (dualreal: 0.0001)', number)
+    .option('--subject-batch <n>', 'photos per step (dualreal: 1)', number)
+    .option('--motion-batch <n>', 'clips per step (dualreal: 3)', number)
+    .option('--generic-batch <n>', 'generic clips per step (1)', number)
     .option('--motion-ratio <p>', 'probability of a motion step (0.5)', number)
     .option('--width <px>', "width (the base's own)", number)
     .option('--height <px>', "height (the base's own)", number)
@@ -58,6 +80,7 @@ export function addTrainCommand(program: Command): void {
     .option('--device <name>', 'cpu | webgpu | cuda')
     .option('--threads <n>', 'compute threads', number)
     .option('--stop-after <n>', 'stop with a checkpoint after this many steps in all', number)
+    .addHelpText('after', METHODS_HELP)
     .action(async (flags: TrainFlags) => {
       const { resume, stopAfter, ...fields } = flags;
       const control = parseRequest(trainControlSchema, { stopAfter });
@@ -83,17 +106,18 @@ function requireAlone(others: object): void {
 }
 
 function trainRequest(flags: TrainFlags): TrainRequest {
-  const { option, samplePrompt, ...fields } = flags;
+  const { option, samplePrompt, stageLearningRate, ...fields } = flags;
   return parseRequest(trainRequestSchema, {
     out: defaultRunFolder(flags),
     ...fields,
     ...(option && { options: option }),
+    ...(stageLearningRate && { stageLearningRates: stageLearningRate }),
     ...(samplePrompt && { samplePrompts: samplePrompt }),
   });
 }
 
-function defaultRunFolder({ subject, motion }: TrainFlags): string {
+function defaultRunFolder({ subject, motion, generic }: TrainFlags): string {
   const name = (paths: readonly string[] | undefined) =>
     basename(resolve(paths?.[0] ?? 'run')).replace(/\.[^.]*$/, '');
-  return `runs/${name(subject)}-${name(motion)}`;
+  return `runs/${name(subject)}-${name(motion ?? generic)}`;
 }

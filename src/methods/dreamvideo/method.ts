@@ -83,6 +83,7 @@ export function dreamVideoMethod(options: Partial<DreamVideoOptions> = {}): Meth
     name: 'dreamvideo',
     options: complete,
     stages: DREAMVIDEO_STAGES,
+    subjectWord: 'captions and prompts',
     inference: { guidance: 9, noiseOffset: 0.1 },
     parameters,
     initial: async (config, sources) => {

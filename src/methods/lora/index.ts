@@ -1,6 +1,7 @@
 export { injectLora, type LoraAdapter } from './inject.ts';
 export {
   fuseLora,
+  isHooked,
   type Lora,
   type LoraModule,
   layersOf,
@@ -8,5 +9,5 @@ export {
   loraTensors,
   requireLoraFits,
 } from './lora.ts';
-export { loraMethod } from './method.ts';
+export { loraMethod, loraSampling } from './method.ts';
 export { LORA_TARGETS, type LoraOptions, loraOptionsSchema } from './options.ts';

@@ -20,6 +20,11 @@ export type Lora = ReadonlyMap<string, LoraModule>;
 
 const HOOKED = new RegExp(`^transformer_blocks\\.\\d+\\.attn1\\.(${LORA_TARGETS.join('|')})$`);
 
+/** Whether hooks reach every layer of a set. */
+export function isHooked(lora: Lora): boolean {
+  return [...lora.keys()].every((path) => HOOKED.test(path));
+}
+
 /**
  * The layers of a set for {@link injectLora}, each multiplied by `weight`. Throws {@link ShapeError} listing
  * layers that hooks do not reach.

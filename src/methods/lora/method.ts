@@ -1,5 +1,6 @@
 import * as g from '../../graph/index.ts';
 import type { TransformerConfig } from '../../models/cogvideox/transformer/index.ts';
+import type { ParameterScope } from '../../nn/parameters.ts';
 import type { Method, Stage, StageRecipe } from '../method.ts';
 import {
   type BatchShape,
@@ -10,7 +11,7 @@ import {
   trainingProgram,
   velocityLoss,
 } from '../objective.ts';
-import { injectLora, loraAdapterOf } from './inject.ts';
+import { injectLora, type LoraAdapter, loraAdapterOf } from './inject.ts';
 import { initialLora } from './lora.ts';
 import { type LoraOptions, loraLayers, loraOptionsSchema } from './options.ts';
 
@@ -71,6 +72,14 @@ export function loraMethod(options: Partial<LoraOptions> = {}): Method {
     },
     sampling: ({ config, shape, live = [], trace: traceOptions }) =>
       g.program('sample-lora', { output: trace(config, shape, DIMENSIONS, live, traceOptions).output }),
+  };
+}
+
+/** The model with sets of updates whose matrices are weights, whatever their ranks and layers. */
+export function loraSampling(adapters: readonly LoraAdapter[]): Method['sampling'] {
+  return ({ config, shape, trace = {} }) => {
+    const hooked = (root: ParameterScope) => ({ hooks: injectLora(root, adapters) });
+    return g.program('sample-lora', { output: traceModel(config, shape, () => false, hooked, trace).output });
   };
 }
 

@@ -76,6 +76,7 @@ export function motionBoothMethod(
     name: 'motionbooth',
     options: complete,
     stages: [stageOf(group, isFull ? 5e-6 : 1e-4)],
+    subjectWord: 'captions',
     inference: {},
     parameters,
     initial: async (config, sources) =>

@@ -21,6 +21,8 @@ export interface TextTokenizer {
   encode(text: string, tokens: number): TokenizedText;
   /** Ids that the whole text takes, special tokens included. */
   count(text: string): number;
+  /** Ids of the whole text without special tokens. */
+  words(text: string): readonly number[];
 }
 
 export interface TokenizerParts {
@@ -58,6 +60,7 @@ export function createTextTokenizer(parts: TokenizerParts): TextTokenizer {
     padId,
     idLimit: highestId(tokenizer) + 1,
     count: (text) => idsOf(normalize(text), true).length,
+    words: (text) => idsOf(normalize(text), false),
     encode: (text, tokens) => {
       const normalized = normalize(text);
       const whole = idsOf(normalized, true);
