@@ -16,9 +16,11 @@ export {
 } from './training.ts';
 export {
   compareWeights,
+  copyElements,
   type FileRegion,
   fileVersion,
   requireWeights,
+  type TensorSource,
   type WeightsMismatch,
   WeightsMismatchError,
   type WeightTable,

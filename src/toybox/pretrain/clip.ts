@@ -63,6 +63,7 @@ export function clipTask({ cacheFolder, batch = CLIP_RECIPE.batch }: BatchReques
     program,
     trainable: parameters.declared,
     frozen: new Map(),
+    fixed: new Map(),
     carried: () => new Map(),
     initialize: (seed) =>
       initialParameters(parameters.declared, seed, [

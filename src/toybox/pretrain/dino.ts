@@ -100,6 +100,7 @@ export function dinoTask({ cacheFolder, batch = DINO_RECIPE.batch }: BatchReques
     program: gradientProgram('pretrain-dino', parameters, { ...outputs, loss }),
     trainable: parameters.declared,
     frozen: new Map(),
+    fixed: new Map(),
     initialize,
     // The teacher starts as the student does.
     carried: (seed) =>

@@ -41,7 +41,8 @@ const requestOf = (model: BatchRequest['model']): BatchRequest => ({
 /** The base's models as they are before training. */
 async function shipUntrained(model: BatchRequest['model']): Promise<void> {
   const task = await openTask(requestOf(model));
-  const source = { model, variant: 'shipped', parameters: task.initialize(1) };
+  const parameters = new Map([...task.initialize(1), ...task.fixed]);
+  const source = { model, variant: 'shipped', parameters };
   await writeModel(join(folder, 'weights'), source);
 }
 

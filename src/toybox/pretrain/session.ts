@@ -1,4 +1,6 @@
 import type { Executable, Runtime, Tensors, Trainer, TrainerState } from '../../runtime/index.ts';
+import { bytesOf } from '../../tensor/dtype.ts';
+import { DualrealError } from '../../tensor/errors.ts';
 import type { HostTensor } from '../../tensor/host-tensor.ts';
 import { learningRateAt } from './recipe.ts';
 import { CARRIED_PREFIX, type PretrainingTask, type TensorTable } from './task.ts';
@@ -15,6 +17,7 @@ export interface PretrainingStep {
 const OPTIMIZER = 'optimizer/';
 const AVERAGE = 'average/';
 const CARRIED = 'carried/';
+const FIXED = 'fixed/';
 
 /** A task with its optimizer in an engine. */
 export class PretrainingSession {
@@ -72,17 +75,17 @@ export class PretrainingSession {
       ...under(OPTIMIZER, optimizer),
       ...under(AVERAGE, average!),
       ...under(CARRIED, this.carried),
+      ...under(FIXED, this.task.fixed),
     ]);
   }
 
-  /** Continues exactly where {@link state} was taken. */
+  /**
+   * Continues exactly where {@link state} was taken.
+   * @throws {DualrealError} where what is fixed has become something else since.
+   */
   async load(state: TensorTable): Promise<void> {
-    const below = (prefix: string) =>
-      new Map(
-        [...state]
-          .filter(([name]) => name.startsWith(prefix))
-          .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
-      );
+    const below = (prefix: string) => tableBelow(state, prefix);
+    requireSame(below(FIXED), this.task.fixed);
     const loaded: TrainerState = {
       parameters: parametersOf(state),
       optimizer: below(OPTIMIZER),
@@ -97,22 +100,39 @@ export class PretrainingSession {
     await this.trainer.load({ parameters: parametersOf(state) });
   }
 
-  /** The moving average of the parameters: what is judged and exported. */
+  /** The moving average of the parameters, and what is fixed: what is judged and exported. */
   async average(): Promise<TensorTable> {
-    return (await this.trainer.read()).average!;
+    return new Map([...(await this.trainer.read()).average!, ...this.task.fixed]);
   }
 }
 
 function parametersOf(state: TensorTable): Map<string, HostTensor> {
-  const others = [OPTIMIZER, AVERAGE, CARRIED];
+  const others = [OPTIMIZER, AVERAGE, CARRIED, FIXED];
   return new Map([...state].filter(([name]) => !others.some((prefix) => name.startsWith(prefix))));
 }
 
-/** The moving average out of a saved {@link PretrainingSession.state}. */
-export function averageOf(state: TensorTable): Map<string, HostTensor> {
+function tableBelow(state: TensorTable, prefix: string): Map<string, HostTensor> {
   return new Map(
     [...state]
-      .filter(([name]) => name.startsWith(AVERAGE))
-      .map(([name, tensor]) => [name.slice(AVERAGE.length), tensor]),
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
   );
+}
+
+function requireSame(saved: TensorTable, fixed: TensorTable): void {
+  for (const [name, { data }] of fixed) {
+    const before = saved.get(name);
+    if (before && Buffer.from(bytesOf(before.data)).equals(bytesOf(data))) continue;
+    throw new DualrealError({
+      where: name,
+      expected: 'the fixed parameter that this run began with',
+      got: before ? 'another one' : 'none in the checkpoint',
+      hint: 'the universe it is made from has changed since; begin a new run (--start-from takes the rest over)',
+    });
+  }
+}
+
+/** {@link PretrainingSession.average} out of a saved {@link PretrainingSession.state}. */
+export function averageOf(state: TensorTable): Map<string, HostTensor> {
+  return new Map([...tableBelow(state, AVERAGE), ...tableBelow(state, FIXED)]);
 }

@@ -34,6 +34,8 @@ export interface PretrainingTask {
   readonly program: Program;
   readonly trainable: ReadonlyMap<string, { readonly shape: Shape }>;
   readonly frozen: WeightTable;
+  /** Parameters of the model itself that are set, not learnt: saved, judged and exported with the others. */
+  readonly fixed: TensorTable;
   /** First values of what goes from step to step besides the parameters. */
   carried(seed: number): TensorTable;
   initialize(seed: number): TensorTable;

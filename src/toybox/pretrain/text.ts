@@ -119,6 +119,7 @@ export function textTask(
     }),
     trainable: parameters.declared,
     frozen: clipWeights,
+    fixed: new Map(),
     carried: () => new Map(),
     initialize: (seed) =>
       initialParameters(parameters.declared, seed, [

@@ -12,7 +12,6 @@ export interface VaeVariant {
   /** Side of the clips: crops where it is less than the universe's. */
   readonly clipSide: number;
   readonly pictures: number;
-  readonly klWeight: number;
   /** Of the error of the differences between successive frames. */
   readonly changeWeight: number;
   /** Weight of the subject's surroundings; that of everything else is 1, before their mean is made 1. */
@@ -38,7 +37,7 @@ function vaeConfig(channels: readonly number[], latentChannels: number, temporal
 }
 
 const SHIPPED: VaeVariant = {
-  config: vaeConfig([16, 32, 64, 96], 16, 2),
+  config: vaeConfig([16, 32, 64, 96], 24, 2),
   recipe: {
     batch: 1,
     steps: 8000,
@@ -53,7 +52,6 @@ const SHIPPED: VaeVariant = {
   frames: 9,
   clipSide: SIDE,
   pictures: 1,
-  klWeight: 1e-4,
   changeWeight: 0.5,
   subjectWeight: 4,
 };
@@ -67,12 +65,10 @@ const CROPS: VaeVariant = {
 /**
  * `shipped` is the base's last stage; it goes on from `crops`, which goes on from `pictures`: what a picture
  * is like is learnt where it costs a ninth, and motion first on clips cut to a quarter. Sizes are the same.
- * `crops-time4` is what `crops` was compared with: CogVideoX's own compression in time.
  */
 const VARIANTS: Readonly<Record<string, VaeVariant>> = {
   shipped: SHIPPED,
   crops: CROPS,
-  'crops-time4': { ...CROPS, config: vaeConfig([16, 32, 64, 96], 16, 4) },
   pictures: {
     ...SHIPPED,
     recipe: { ...SHIPPED.recipe, batch: 8, steps: 4000 },

@@ -1,26 +1,35 @@
 import type { Value } from '../../graph/index.ts';
 import * as g from '../../graph/index.ts';
-import { type VaeTrainingResult, vaeTrainingForward } from '../../models/cogvideox/vae/index.ts';
+import {
+  silentBranches,
+  type VaeConfig,
+  type VaeTrainingResult,
+  vaeParameters,
+  vaeTrainingForward,
+} from '../../models/cogvideox/vae/index.ts';
 import { Parameters } from '../../nn/parameters.ts';
 import { scalar } from '../../tensor/host-tensor.ts';
-import type { Shape } from '../../tensor/shape.ts';
 import { SIDE } from './configs.ts';
 import { gradientProgram } from './gradient-program.ts';
 import { initialParameters } from './initialize.ts';
+import { principalCascade, principalEncoder } from './principal-encoder.ts';
 import type { BatchRequest, PretrainingTask, TensorTable } from './task.ts';
 import { vaeVariant } from './vae-configs.ts';
 import { openVaeReview } from './vae-review.ts';
 
 /**
- * CogVideoX's VAE on rendered clips and single pictures: squared error with the subject's surroundings
- * weighted up (input `…Weight`, mean 1), the same for the differences of successive frames (against
- * flicker), and a small KL term that keeps latents near a unit normal. No adversarial or perceptual term:
- * the bars are PSNR.
+ * CogVideoX's VAE on rendered clips and single pictures. The encoder is the best linear code of the universe
+ * (see {@link principalEncoder}), set before training; the decoder learns: squared error with the subject's
+ * surroundings weighted up (input `…Weight`, mean 1), and the same for the differences of successive frames
+ * (against flicker). No adversarial or perceptual term: the bars are PSNR.
  */
-export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): PretrainingTask {
-  const { config, recipe, frames, clipSide, pictures, klWeight, changeWeight } = vaeVariant(variant);
+export function vaeTask({ cacheFolder, variant, batch, seed }: BatchRequest): PretrainingTask {
+  const { config, recipe, frames, clipSide, pictures, changeWeight } = vaeVariant(variant);
   const clips = batch ?? recipe.batch;
-  const parameters = new Parameters(() => true);
+  const initial = initialVae(config, seed);
+  const encoder = principalEncoder(config, initial, principalCascade(cacheFolder, config));
+  const isSilent = silentBranches(encoder);
+  const parameters = new Parameters((path) => path.startsWith('decoder.'));
   const part = (name: string, count: number, frameCount: number, side: number) => {
     const latentSide = side / config.spatialCompression;
     const latentFrames = 1 + (frameCount - 1) / config.temporalCompression;
@@ -33,7 +42,7 @@ export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): Pretrain
       latentSide,
     ]);
     const weight = g.input(`${name}Weight`, [count, frameCount, 1, side, side]);
-    const result = vaeTrainingForward(config, parameters.root, video, noise);
+    const result = vaeTrainingForward(config, parameters.root, video, noise, { isSilent });
     return { result, video, weight };
   };
   const clip = part('clip', clips, frames, clipSide);
@@ -43,20 +52,15 @@ export function vaeTask({ cacheFolder, variant, batch }: BatchRequest): Pretrain
   const clipError = error(clip);
   const pictureError = error(picture);
   const change = changeError(clip, frames);
-  const kl = g.mul(0.5, g.add(divergence(clip.result), divergence(picture.result)));
-  const loss = [
-    clipError,
-    g.mul(pictureError, 0.25),
-    g.mul(change, changeWeight),
-    g.mul(kl, klWeight),
-  ].reduce(g.add);
+  const loss = [clipError, g.mul(pictureError, 0.25), g.mul(change, changeWeight)].reduce(g.add);
   return {
     recipe: { ...recipe, batch: clips },
-    program: gradientProgram('pretrain-vae', parameters, { loss, clipError, pictureError, change, kl }),
-    trainable: parameters.declared,
-    frozen: new Map(),
+    program: gradientProgram('pretrain-vae', parameters, { loss, clipError, pictureError, change }),
+    trainable: new Map([...parameters.declared].filter(([, { trainable }]) => trainable)),
+    frozen: encoder,
+    fixed: encoder,
     carried: () => new Map(),
-    initialize: (seed) => initialVae(parameters.declared, seed, config.latentChannels),
+    initialize: () => new Map([...initial].filter(([name]) => !encoder.has(name))),
     openReview: (runtime) => openVaeReview(runtime, cacheFolder, config),
   };
 }
@@ -68,30 +72,14 @@ function changeError({ result, video }: { result: VaeTrainingResult; video: Valu
   return g.mean(g.square(g.sub(g.slice(error, 1, 1, frames), g.slice(error, 1, 0, frames - 1))));
 }
 
-/** Log-variance of latents at the start: their noise must not drown what the decoder is to learn from. */
-const FIRST_LOGVAR = -6;
-
-function initialVae(
-  shapes: ReadonlyMap<string, { readonly shape: Shape }>,
-  seed: number,
-  latentChannels: number,
-): TensorTable {
-  const initial = initialParameters(shapes, seed, [
+function initialVae(config: VaeConfig, seed: number): TensorTable {
+  const all = new Parameters();
+  vaeParameters(config, all.root);
+  return initialParameters(all.declared, seed, [
     // The decoder's norms start as plain ones, whatever the latents are.
     [/conv_[yb]\.conv\.weight$/, { std: 0.02 }],
     [/conv_y\.conv\.bias$/, { constant: 1 }],
     // Residual branches start small.
     [/conv2\.conv\.weight$/, { std: 1e-3 }],
   ]);
-  const [weight, bias] = ['weight', 'bias'].map((name) => initial.get(`encoder.conv_out.conv.${name}`)!);
-  const weights = weight.data as Float32Array;
-  weights.fill(0, weights.length / 2);
-  (bias.data as Float32Array).fill(FIRST_LOGVAR, latentChannels);
-  return initial;
-}
-
-/** Mean over elements of KL(N(μ, σ²) ‖ N(0, 1)). */
-function divergence({ mean, logvar }: VaeTrainingResult): Value {
-  const terms = g.sub(g.add(g.square(mean), g.exp(logvar)), g.add(logvar, 1));
-  return g.mul(0.5, g.mean(terms));
 }

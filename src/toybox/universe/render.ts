@@ -1,6 +1,7 @@
 import type { Atlas } from './atlas.ts';
 import { CLIP_SIZE, paintShadow, paintSprite, paintView } from './composite.ts';
 import { groundAt, type Layout, reach } from './layout.ts';
+import { applyLens } from './lens.ts';
 import { VIEW } from './perspective.ts';
 import type { Scene } from './scenes.ts';
 import type { SpriteLevel } from './sprite.ts';
@@ -18,7 +19,7 @@ const MAGNIFICATION = 1.1;
 /** Thinner than this share of its width a spinning subject does not get. */
 const THINNEST = 0.07;
 
-/** Paints a laid-out clip. */
+/** Paints a laid-out clip, and takes it through a lens. */
 export function renderLayout(atlas: Atlas, scene: Scene, layout: Layout): Pixels {
   const { poses, sprite, size } = layout;
   const count = poses.length;
@@ -73,6 +74,8 @@ export function renderLayout(atlas: Atlas, scene: Scene, layout: Layout): Pixels
       },
     );
   });
+  const frameBytes = CLIP_SIZE * CLIP_SIZE * 3;
+  for (let at = 0; at < frames.length; at += frameBytes) applyLens(frames.subarray(at, at + frameBytes));
   return { frames, mask };
 }
 

@@ -3,6 +3,7 @@ import type { FloatTensor, HostTensor } from '../../../tensor/host-tensor.ts';
 import type { VaeConfig } from './config.ts';
 import { frameTensors, videoOf } from './host-video.ts';
 import { type BatchProgram, type BatchShape, batchProgram, frameName, nextCacheName } from './programs.ts';
+import { silentBranches } from './silent.ts';
 
 /** What a batch of frames leaves for the next: the last inputs of every causal convolution, by name. */
 export type BatchCaches = ReadonlyMap<string, HostTensor>;
@@ -23,6 +24,7 @@ export class BatchRunner {
   readonly #config: VaeConfig;
   readonly #weights: WeightTable;
   readonly #residence: Residence;
+  readonly #isSilent: (path: string) => boolean;
   /** In order of last use. */
   readonly #compiled = new Map<string, Compiled>();
 
@@ -31,6 +33,7 @@ export class BatchRunner {
     this.#config = config;
     this.#weights = weights;
     this.#residence = residence;
+    this.#isSilent = silentBranches(weights);
   }
 
   /**
@@ -71,7 +74,7 @@ export class BatchRunner {
         this.#compiled.delete(oldest[0]);
         await oldest[1].executable.release();
       }
-      const traced = batchProgram(this.#config, shape);
+      const traced = batchProgram(this.#config, shape, this.#isSilent);
       const executable = await this.#runtime.compile(traced.program, {
         weights: this.#weights,
         residence: this.#residence,

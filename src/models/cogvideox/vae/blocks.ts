@@ -11,6 +11,8 @@ export interface BlockContext {
   readonly norm: Norm;
   /** Traces a residual block; g.checkpoint computes it again in the backward pass instead of keeping it. */
   readonly region?: (<T>(trace: () => T) => T) | undefined;
+  /** Which residual blocks, by their path, are their skips alone (see {@link silentBranches}). */
+  readonly isSilent?: ((path: string) => boolean) | undefined;
 }
 
 /** Two causal convolutions around a skip (diffusers CogVideoXResnetBlock3D). */
@@ -20,6 +22,7 @@ export function residualBlock(
   frames: Frames,
   out: number,
 ): Frames {
+  if (context.isSilent?.(scope.path)) return skipped(scope, frames, out);
   const trace = () => traceResidualBlock(context, scope, frames, out);
   return context.region ? context.region(trace) : trace();
 }
@@ -40,16 +43,16 @@ function traceResidualBlock(
     mapFrames(norm(scope.at('norm2'), inner), g.silu),
     out,
   );
+  return zipFrames(outer, skipped(scope, frames, out), g.add);
+}
+
+function skipped(scope: ParameterScope, frames: Frames, out: number): Frames {
   const channels = frames[0].shape[1];
-  if (channels === out) return zipFrames(outer, frames, g.add);
+  if (channels === out) return frames;
   const shortcut = scope.at('conv_shortcut');
   const weight = g.reshape(shortcut.get('weight', [out, channels, 1, 1, 1]), [out, channels]);
   const bias = shortcut.get('bias', [out]);
-  return zipFrames(
-    outer,
-    mapFrames(frames, (frame) => pointwise(frame, weight, bias)),
-    g.add,
-  );
+  return mapFrames(frames, (frame) => pointwise(frame, weight, bias));
 }
 
 /** Halves the size, and with `time` the frame rate (diffusers CogVideoXDownsample3D). */

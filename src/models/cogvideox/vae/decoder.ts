@@ -15,11 +15,11 @@ export function vaeDecoder(
   config: VaeConfig,
   scope: ParameterScope,
   latents: Frames,
-  { continuation = new Continuation(), probe, region }: HalfOptions = {},
+  { continuation = new Continuation(), probe, region, isSilent }: HalfOptions = {},
 ): Frames {
   const channels = [...config.channels].reverse();
   const norm = spatialNorm(latents, config.normGroups);
-  const context: BlockContext = { continuation, norm, region };
+  const context: BlockContext = { continuation, norm, region, isSilent };
   const timeLevels = Math.log2(config.temporalCompression);
   let x = continuation.convolve(scope.at('conv_in'), latents, channels[0]);
   probe?.('conv_in', stackFrames(x));

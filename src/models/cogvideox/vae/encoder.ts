@@ -8,7 +8,7 @@ import type { VaeConfig } from './config.ts';
 import { groupNorm } from './norm.ts';
 
 /** How a half of the VAE is traced. */
-export interface HalfOptions extends Pick<BlockContext, 'region'> {
+export interface HalfOptions extends Pick<BlockContext, 'region' | 'isSilent'> {
   /** Default: the first batch of a video. */
   readonly continuation?: Continuation;
   readonly probe?: Probe | undefined;
@@ -27,10 +27,10 @@ export function vaeEncoder(
   config: VaeConfig,
   scope: ParameterScope,
   frames: Frames,
-  { continuation = new Continuation(), probe, region }: HalfOptions = {},
+  { continuation = new Continuation(), probe, region, isSilent }: HalfOptions = {},
 ): Frames {
   const { channels, normGroups, normEpsilon } = config;
-  const context: BlockContext = { continuation, norm: groupNorm(normGroups, normEpsilon), region };
+  const context: BlockContext = { continuation, norm: groupNorm(normGroups, normEpsilon), region, isSilent };
   const timeLevels = Math.log2(config.temporalCompression);
   let x = continuation.convolve(scope.at('conv_in'), frames, channels[0]);
   probe?.('conv_in', stackFrames(x));

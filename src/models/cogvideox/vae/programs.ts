@@ -38,9 +38,13 @@ export function frameName(index: number): string {
 
 /**
  * The program of one frame batch: inputs `frame.<i>` and the caches by name, outputs `result.<i>` and, under
- * `next:<name>`, the caches for the batch after.
+ * `next:<name>`, the caches for the batch after. Residual blocks that are silent are left out.
  */
-export function batchProgram(config: VaeConfig, shape: BatchShape): BatchProgram {
+export function batchProgram(
+  config: VaeConfig,
+  shape: BatchShape,
+  isSilent?: (path: string) => boolean,
+): BatchProgram {
   const { half, batch, height, width } = shape;
   const channels = half === 'encoder' ? config.pixelChannels : config.latentChannels;
   const frames = Array.from({ length: shape.frames }, (_, i) =>
@@ -48,7 +52,8 @@ export function batchProgram(config: VaeConfig, shape: BatchShape): BatchProgram
   );
   const continuation = new Continuation(cacheInputs(shape.caches));
   const scope = new Parameters().root.at(half);
-  const results = (half === 'encoder' ? vaeEncoder : vaeDecoder)(config, scope, frames, { continuation });
+  const trace = half === 'encoder' ? vaeEncoder : vaeDecoder;
+  const results = trace(config, scope, frames, { continuation, isSilent });
   const outputs: Record<string, Value> = {};
   for (const [i, result] of results.entries()) outputs[`result.${i}`] = result;
   const caches = new Map<string, readonly number[]>();

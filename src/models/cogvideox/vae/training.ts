@@ -17,17 +17,24 @@ export interface VaeTrainingResult {
   readonly logvar: Value;
 }
 
+export interface VaeTrainingOptions {
+  /** The backward pass computes residual blocks again, for less memory. */
+  readonly checkpointed?: boolean;
+  /** Residual blocks that are left out because they add nothing and are to stay so. */
+  readonly isSilent?: ((path: string) => boolean) | undefined;
+}
+
 /**
  * Encode, sample with the given standard normal `noise` [B, f, C, h, w], decode: a short video
  * [B, F, 3, H, W] as one batch, without caches. F must come back as F: 1, 9 or 17 frames where c is 4, not 5,
- * which become two latent frames and then eight frames. Differentiable in every parameter; with `checkpointed` the backward pass computes residual blocks again, for less memory.
+ * which become two latent frames and then eight frames. Differentiable in every parameter.
  */
 export function vaeTrainingForward(
   config: VaeConfig,
   scope: ParameterScope,
   video: Value,
   noise: Value,
-  { checkpointed = false } = {},
+  { checkpointed = false, isSilent }: VaeTrainingOptions = {},
 ): VaeTrainingResult {
   const frameCount = video.shape[1];
   const decoded = pixelFrameCount(
@@ -42,7 +49,7 @@ export function vaeTrainingForward(
       hint: 'an odd number of latent frames decodes to as many frames as went in (1, 9 or 17 for four-fold)',
     });
   }
-  const options = checkpointed ? { region: g.checkpoint } : {};
+  const options = { isSilent, ...(checkpointed && { region: g.checkpoint }) };
   const moments = vaeEncoder(config, scope.at('encoder'), unstackFrames(video), options);
   const means = moments.map((frame) => g.slice(frame, 1, 0, config.latentChannels));
   const logvars = moments.map((frame) =>

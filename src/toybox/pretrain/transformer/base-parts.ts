@@ -12,7 +12,7 @@ export interface BaseParts {
   readonly vae: VaeConfig;
   readonly vaeWeights: TensorTable;
   readonly textWeights: TensorTable;
-  /** Of the weights, so that a change of them is noticed. */
+  /** Of the weights, so that a change of them is noticed; of the VAE the encoder's: its decoder may improve. */
   readonly vaeHash: string;
   readonly textHash: string;
 }
@@ -25,7 +25,7 @@ export async function readBaseParts(weightsFolder: string): Promise<BaseParts> {
     vae: parseVaeConfig(config),
     vaeWeights,
     textWeights,
-    vaeHash: hashOf(vaeWeights),
+    vaeHash: hashOf(new Map([...vaeWeights].filter(([name]) => name.startsWith('encoder.')))),
     textHash: hashOf(textWeights),
   };
 }

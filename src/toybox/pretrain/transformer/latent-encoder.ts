@@ -1,6 +1,6 @@
 import * as g from '../../../graph/index.ts';
 import { vaeDecoder } from '../../../models/cogvideox/vae/decoder.ts';
-import { type VaeConfig, vaeEncoder } from '../../../models/cogvideox/vae/index.ts';
+import { silentBranches, type VaeConfig, vaeEncoder } from '../../../models/cogvideox/vae/index.ts';
 import { stackFrames, unstackFrames } from '../../../nn/frames.ts';
 import { Parameters } from '../../../nn/parameters.ts';
 import type { Runtime } from '../../../runtime/index.ts';
@@ -23,7 +23,9 @@ export async function openLatentEncoder(
   { batch, frames }: { readonly batch: number; readonly frames: number },
 ): Promise<Codec<Uint8Array, Float32Array>> {
   const clips = g.input('clips', [batch, frames, 3, SIDE, SIDE]);
-  const moments = vaeEncoder(config, new Parameters().root.at('encoder'), unstackFrames(clips));
+  const moments = vaeEncoder(config, new Parameters().root.at('encoder'), unstackFrames(clips), {
+    isSilent: silentBranches(weights),
+  });
   const means = stackFrames(moments.map((frame) => g.slice(frame, 1, 0, config.latentChannels)));
   const executable = await runtime.compile(g.program(`encode-${batch}x${frames}`, { means }), {
     weights: new Map(weights),

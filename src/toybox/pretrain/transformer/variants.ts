@@ -31,6 +31,9 @@ export interface TransformerVariant {
   readonly checkpointed: boolean;
 }
 
+/** Modulation, a third of all parameters, grows with it. */
+const TIME_EMBEDDING_DIM = 128;
+
 const SHIPPED: TransformerVariant = {
   heads: 6,
   headDim: 32,
@@ -108,7 +111,7 @@ export function transformerConfig(
     blocks,
     latentChannels: vae.latentChannels,
     outChannels: vae.latentChannels,
-    timeEmbeddingDim: heads * headDim,
+    timeEmbeddingDim: TIME_EMBEDDING_DIM,
     textDim: textConfig().width,
     textTokens: TEXT_TOKENS,
     patch: 1,
