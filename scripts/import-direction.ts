@@ -18,6 +18,7 @@ export const rooms = [
   'toybox',
   'evaluation',
   'workflows',
+  'benchmark',
   'jobs',
   'studio',
   'cli',

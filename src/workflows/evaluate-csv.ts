@@ -1,5 +1,6 @@
 import { describeSettings, type EncoderIdentity, type Settings } from '../evaluation/index.ts';
 import type { EvaluationReport } from './evaluate-report.ts';
+import { renderCsv } from './report/csv.ts';
 
 const COLUMNS = [
   ...['scope', 'video', 'prompt', 'seed', 'metric', 'value', 'low', 'high', 'videos', 'units'],
@@ -30,11 +31,7 @@ export function renderEvaluationCsv(report: EvaluationReport): string {
       ...madeBy(encoder, settings),
     })),
   ];
-  const lines = [
-    COLUMNS.join(','),
-    ...rows.map((row) => COLUMNS.map((column) => field(row[column])).join(',')),
-  ];
-  return `${lines.join('\r\n')}\r\n`;
+  return renderCsv(COLUMNS, rows);
 }
 
 function madeBy({ name, source, hash, settings: own }: EncoderIdentity, settings: Settings): Row {
@@ -45,9 +42,4 @@ function madeBy({ name, source, hash, settings: own }: EncoderIdentity, settings
     encoder_settings: describeSettings(own),
     settings: describeSettings(settings),
   };
-}
-
-function field(value: string | number | undefined): string {
-  const text = value === undefined ? '' : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

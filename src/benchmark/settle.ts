@@ -1,0 +1,119 @@
+import { resolve } from 'node:path';
+import type { FeatureCache } from '../store/feature-cache.ts';
+import { openBase } from '../workflows/base.ts';
+import { EMBEDDED_BASE } from '../workflows/base-location.ts';
+import { packageVersions } from '../workflows/package-versions.ts';
+import { BenchmarkError } from './benchmark-error.ts';
+import { readManifest } from './manifest.ts';
+import type { BenchCase, BenchPlan } from './plan.ts';
+import type { BenchRequest } from './request.ts';
+import { balancedDraw } from './subset.ts';
+import { UNIVERSE_GENERIC, universeArtHash, universeCases } from './universe-cases.ts';
+import { variantsOf } from './variants.ts';
+
+/** Of the universe, where a request does not say how many. */
+const DEFAULT_CASES = 4;
+const DEFAULT_PROMPTS = 8;
+
+/** Fields of a training request that a benchmark fills in itself. */
+const OWN_FIELDS = [
+  'subject',
+  'motion',
+  'generic',
+  'base',
+  'out',
+  'seed',
+  'width',
+  'height',
+  'frames',
+  'device',
+];
+
+/** Settles everything that decides the numbers: base, cases, prompts, rows. */
+export async function settlePlan(request: BenchRequest, cache: FeatureCache): Promise<BenchPlan> {
+  requireFreeFields(request);
+  const manifest = request.manifest === undefined ? undefined : await readManifest(request.manifest);
+  const location = request.base ?? manifest?.base ?? EMBEDDED_BASE;
+  const base = await openBase(location, { cache });
+  const variants = variantsOf(request, base.transformer.blocks);
+  requireKnownRows(request, variants);
+  const all = manifest?.cases ?? universeCases(request);
+  const count = wanted(request.cases, manifest ? 'all' : DEFAULT_CASES);
+  const prompts = wanted(request.prompts, manifest ? 'all' : DEFAULT_PROMPTS);
+  // The universe's cases are in such an order already.
+  const drawn = manifest ? balancedDraw(all, count, request.seed) : all.slice(0, count);
+  return {
+    version: 1,
+    versions: { ...packageVersions() },
+    request,
+    base: { location, name: base.name, hash: await base.hash(), blocks: base.transformer.blocks },
+    source: manifest
+      ? { kind: 'manifest', file: manifest.file, of: all.length }
+      : {
+          kind: 'universe',
+          split: request.split,
+          artHash: universeArtHash(request.artCache),
+          of: all.length,
+        },
+    frames: request.frames ?? base.nominal.frames,
+    fps: base.nominal.fps,
+    ...(manifest
+      ? manifest.generic !== undefined && { generic: manifest.generic }
+      : { generic: UNIVERSE_GENERIC }),
+    cases: drawn.map((each): BenchCase => ({ ...each, prompts: each.prompts.slice(0, prompts) })),
+    variants,
+  };
+}
+
+/** Refuses to go on where the base or the art is no longer what the plan was made with. */
+export async function requireSameSources(
+  plan: BenchPlan,
+  folder: string,
+  cache: FeatureCache,
+): Promise<void> {
+  const base = await openBase(plan.base.location, { cache });
+  const changed = (what: string, was: string, is: string) =>
+    new BenchmarkError({
+      where: resolve(folder),
+      expected: `the ${what} it was begun with (${was.slice(0, 12)})`,
+      got: `another one (${is.slice(0, 12)})`,
+      hint: 'numbers of both cannot be put together: begin another benchmark',
+    });
+  const hash = await base.hash();
+  if (hash !== plan.base.hash) throw changed(`base ${plan.base.location}`, plan.base.hash, hash);
+  if (plan.source.kind === 'manifest') return;
+  const artHash = universeArtHash(plan.request.artCache);
+  if (artHash !== plan.source.artHash) throw changed('art', plan.source.artHash, artHash);
+}
+
+function wanted(asked: number | 'all' | undefined, otherwise: number | 'all'): number {
+  const count = asked ?? otherwise;
+  return count === 'all' ? Number.POSITIVE_INFINITY : count;
+}
+
+function requireFreeFields({ benchmark, train, trainOf }: BenchRequest): void {
+  for (const fields of [train, ...Object.values(trainOf)]) {
+    const own = Object.keys(fields).filter((name) => OWN_FIELDS.includes(name));
+    const stages = fields.stageSteps;
+    const motion =
+      benchmark === 'fig2' && typeof stages === 'object' && stages !== null && 'motion' in stages;
+    if (own.length === 0 && !motion) continue;
+    throw new BenchmarkError({
+      where: 'option --train',
+      expected: 'settings of the training that the benchmark does not decide itself',
+      got: [...own, ...(motion ? ['stageSteps.motion'] : [])].join(', '),
+      ...(motion && { hint: 'the lengths of the motion stage are what Fig. 2 compares: --motion-steps' }),
+    });
+  }
+}
+
+function requireKnownRows({ trainOf }: BenchRequest, variants: BenchPlan['variants']): void {
+  const names = new Set(variants.flatMap(({ id }) => [id, id.replace(/-motion-\d+$/, '')]));
+  const unknown = Object.keys(trainOf).filter((name) => !names.has(name));
+  if (unknown.length === 0) return;
+  throw new BenchmarkError({
+    where: 'option --train',
+    expected: `settings of one of the rows ${[...names].join(', ')}`,
+    got: unknown.join(', '),
+  });
+}

@@ -1,0 +1,89 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import {
+  cellsOfVideo,
+  decodePhoto,
+  decodeVideo,
+  fitFrames,
+  loadMedia,
+  type SheetCell,
+  type SheetRow,
+  type Size,
+  writeContactSheet,
+} from '../media/index.ts';
+import { listDataset } from '../store/dataset.ts';
+import type { BenchCase, BenchPlan } from './plan.ts';
+import type { BenchResult } from './result.ts';
+
+const CELLS = 9;
+/** Small videos are enlarged to this width. */
+const CELL_WIDTH = 112;
+const LABEL_WIDTH = 210;
+
+/** The first prompt of a case in every row that has its video, below what was learnt from (Fig. 5, Fig. 6). */
+export async function writeCaseSheet(
+  path: string,
+  folder: string,
+  plan: BenchPlan,
+  benchCase: BenchCase,
+  results: readonly BenchResult[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const videos = plan.variants.flatMap((variant) => {
+    const found = results.find(
+      (result) => result.case === benchCase.id && result.variant === variant.id && result.prompt === 0,
+    );
+    return found ? [{ title: variant.title, result: found }] : [];
+  });
+  const [first] = videos;
+  if (!first) return;
+  const { width, height, frames } = first.result;
+  const rows: SheetRow[] = [
+    {
+      label: 'photos',
+      cells: await photoCells(resolve(folder, benchCase.photos), { width, height }, signal),
+    },
+    {
+      label: 'a clip of the motion',
+      cells: await clipCells(resolve(folder, benchCase.clips), { width, height }, frames, signal),
+    },
+  ];
+  for (const { title, result } of videos) {
+    const video = await decodeVideo(join(folder, result.video), { signal });
+    rows.push({ label: title, cells: bare(cellsOfVideo(video.frames, CELLS)) });
+  }
+  await mkdir(dirname(path), { recursive: true });
+  await writeContactSheet(path, rows, {
+    title: `${benchCase.id}: “${benchCase.prompts[0]}”`,
+    cellWidth: CELL_WIDTH,
+    labelWidth: LABEL_WIDTH,
+  });
+}
+
+async function photoCells(folder: string, size: Size, signal: AbortSignal | undefined): Promise<SheetCell[]> {
+  const { files } = await listDataset(folder);
+  const cells: SheetCell[] = [];
+  for (const { path } of files.slice(0, CELLS)) {
+    const { image } = await decodePhoto(path, { signal });
+    const { shape, data } = fitFrames({ ...image, shape: [1, ...image.shape] }, size, 'crop');
+    cells.push({ image: { dtype: 'u8', shape: shape.slice(1), data } });
+  }
+  return cells;
+}
+
+async function clipCells(
+  folder: string,
+  size: Size,
+  frames: number,
+  signal: AbortSignal | undefined,
+): Promise<SheetCell[]> {
+  const { files } = await listDataset(folder);
+  const selection = { maxFrames: frames, fps: 'native', temporalRatio: 1 } as const;
+  const clip = await loadMedia(files[0].path, { size, fit: 'crop', selection }, { signal });
+  return bare(cellsOfVideo(clip.frames, CELLS));
+}
+
+/** Frame numbers under every row would be the same ones over and over. */
+function bare(cells: readonly SheetCell[]): SheetCell[] {
+  return cells.map(({ image }) => ({ image }));
+}
