@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { z } from 'zod';
 import {
   DUALREAL_PRESETS,
   type DualRealOptions,
@@ -22,47 +21,21 @@ import { writePth } from '../store/pickle/write-pth.ts';
 import { readRun } from '../store/run-folder.ts';
 import { reportingFullDisk } from '../store/storage-error.ts';
 import { bytesOf } from '../tensor/dtype.ts';
-import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
+import { throwIfCancelled } from '../tensor/errors.ts';
 import { asFloats, type HostTensor } from '../tensor/host-tensor.ts';
+import { areLoras, exportLora } from './export-lora.ts';
+import { ExportError, type ExportRequest, type ExportResult } from './export-request.ts';
 import { recipeForFile } from './import.ts';
 import { REFERENCE_FILE } from './prepare.ts';
-import { shellWord, type WorkflowContext, type WorkflowEvent } from './workflow.ts';
+import { runFiles } from './trained-model.ts';
+import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
-/** What `export` is asked for. */
-export const exportRequestSchema = z.strictObject({
-  /** A run folder or an adapter file. */
-  adapter: z.string().min(1),
-  /** File to write. */
-  out: z.string().min(1),
-  /** 'pth': as the official release writes and loads it. 'safetensors': ours. */
-  format: z.enum(['pth', 'safetensors']),
-  /** Storage; default: bf16 for pth, as the release; otherwise as it is. */
-  dtype: z.enum(['f32', 'bf16', 'f16', 'keep']).optional(),
-  /**
-   * 'condition': folds the condition of one reference image into the weights. 'fused': that, and both
-   * adapters of a site as one.
-   */
-  fold: z.enum(['none', 'condition', 'fused']).default('none'),
-  /** The reference image to fold; default: the one kept with the run. */
-  reference: z.string().min(1).optional(),
-  overwrite: z.boolean().default(false),
-});
-
-export type ExportRequest = z.infer<typeof exportRequestSchema>;
+export { ExportError, type ExportRequest, type ExportResult, exportRequestSchema } from './export-request.ts';
 
 export interface ExportContext extends Pick<WorkflowContext, 'signal'> {
   /** The embedding [1, 1, E] of a reference image by the adapter's image encoder; needed to fold. */
   readonly encodeReference?: (imagePath: string, adapter: AdapterFile) => Promise<HostTensor>;
 }
-
-export interface ExportResult {
-  readonly path: string;
-  readonly sizeBytes: number;
-  readonly sourceSizeBytes: number;
-}
-
-/** Adapters that cannot be exported as asked. Nothing was written. */
-export class ExportError extends DualrealError {}
 
 /** Options that the release's code has fixed; what differs here would run there, and give other results. */
 const FIXED_IN_RELEASE = [
@@ -84,8 +57,10 @@ export async function* exportAdapter(
 ): AsyncGenerator<WorkflowEvent, ExportResult> {
   const out = resolve(request.out);
   requireFree(out, request.overwrite);
-  const { path, reference } = await locate(request);
-  yield { type: 'stage', stage: 'reading', detail: path };
+  const { files, reference } = await locate(request);
+  const [path] = files;
+  yield { type: 'stage', stage: 'reading', detail: files.join(', ') };
+  if (await areLoras(files)) return yield* exportLora(files, out, request);
   const adapter = await readAdapterFile(path);
   const recipe = adapter.recipe ?? recipeForFile(adapter, 'official');
   if (request.format === 'pth') requireLoadableByRelease(adapter, recipe, request);
@@ -118,25 +93,20 @@ export async function* exportAdapter(
   return { path: out, sizeBytes, sourceSizeBytes };
 }
 
-/** The adapter file, and the reference image where one is asked for or kept with the run. */
-async function locate({ adapter, reference }: ExportRequest): Promise<{ path: string; reference?: string }> {
+/** The file of the adapters (or two of LoRAs), and the reference image where one is asked for or kept with the run. */
+async function locate({
+  adapter,
+  reference,
+}: ExportRequest): Promise<{ files: readonly string[]; reference?: string }> {
   const given = reference === undefined ? {} : { reference };
   const facts = await stat(adapter).catch(() => undefined);
   if (!facts) {
     throw new ExportError({ where: adapter, expected: 'a run folder or an adapter file', got: 'nothing' });
   }
-  if (!facts.isDirectory()) return { path: adapter, ...given };
+  if (!facts.isDirectory()) return { files: [adapter], ...given };
   const run = await readRun(adapter);
-  if (!existsSync(run.adapterFile)) {
-    throw new ExportError({
-      where: run.path,
-      expected: 'a finished run with adapter.safetensors',
-      got: 'none yet',
-      hint: `go on training with: dualreal train --resume ${shellWord(run.path)}`,
-    });
-  }
   const kept = join(run.path, REFERENCE_FILE);
-  return { path: run.adapterFile, ...(existsSync(kept) && { reference: kept }), ...given };
+  return { files: runFiles(run), ...(existsSync(kept) && { reference: kept }), ...given };
 }
 
 async function fold(

@@ -10,6 +10,8 @@ import {
   readAdapterFile,
   writeAdapterFile,
 } from '../store/adapter-file.ts';
+import { readLoraFile, writeLoraFile } from '../store/lora-file.ts';
+import { kindOfTrainedFile } from '../store/trained-file.ts';
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { packageVersions } from './package-versions.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
@@ -24,6 +26,8 @@ export const importRequestSchema = z.strictObject({
   out: z.string().min(1),
   /** How the adapters are meant to be computed; a file of the release is 'official'. */
   preset: z.enum(presets).default('official'),
+  /** Of a LoRA file that does not say it; its updates are scaled by alpha / rank. */
+  alpha: z.number().positive().optional(),
   /** Name of the base they were trained on, for people to read. */
   baseName: z.string().min(1).optional(),
   overwrite: z.boolean().default(false),
@@ -35,7 +39,8 @@ export interface ImportResult {
   readonly path: string;
   readonly sizeBytes: number;
   readonly sourceSizeBytes: number;
-  readonly recipe: AdapterRecipe;
+  /** Of adapters. */
+  readonly recipe?: AdapterRecipe;
 }
 
 /** A file that cannot be imported. Nothing was written. */
@@ -59,6 +64,10 @@ export async function* importAdapter(
     });
   }
   yield { type: 'stage', stage: 'reading', detail: request.source };
+  if ((await kindOfTrainedFile(request.source)) === 'lora') return yield* importLora(request, out);
+  if (request.alpha !== undefined) {
+    throw new ImportError({ where: 'option --alpha', expected: 'a LoRA file', got: request.source });
+  }
   const adapter = await readAdapterFile(request.source);
   if (adapter.recipe) {
     throw new ImportError({
@@ -75,6 +84,30 @@ export async function* importAdapter(
   yield { type: 'artifact', kind: 'adapter', path: out };
   const { size: sourceSizeBytes } = await stat(request.source);
   return { path: out, sizeBytes: (await stat(out)).size, sourceSizeBytes, recipe };
+}
+
+/** Writes a LoRA again with the alpha that its file does not tell; values are kept bit for bit. */
+async function* importLora(
+  { source, alpha }: ImportRequest,
+  out: string,
+): AsyncGenerator<WorkflowEvent, ImportResult> {
+  const known = await readLoraFile(source);
+  if (known.alpha === 'metadata' || alpha === undefined) {
+    throw new ImportError({
+      where: source,
+      expected: 'a LoRA file that does not tell its alpha, and its alpha',
+      got: alpha === undefined ? 'no alpha' : 'a file with its alpha',
+      hint:
+        known.alpha === 'metadata'
+          ? 'use it as it is'
+          : 'give the alpha that it was trained with: --alpha 64',
+    });
+  }
+  const { lora } = await readLoraFile(source, { alpha });
+  await mkdir(dirname(out), { recursive: true });
+  await writeLoraFile(out, lora, 'keep');
+  yield { type: 'artifact', kind: 'LoRA', path: out };
+  return { path: out, sizeBytes: (await stat(out)).size, sourceSizeBytes: (await stat(source)).size };
 }
 
 /** The recipe of a file that carries none: its extents, a preset's options, and null for what is unknown. */

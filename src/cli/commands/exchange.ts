@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { encodeReferenceImage } from '../../workflows/encode-reference.ts';
 import { exportAdapter, exportRequestSchema } from '../../workflows/export.ts';
 import { importAdapter, importRequestSchema } from '../../workflows/import.ts';
-import { parseRequest, RequestError } from '../options.ts';
+import { number, parseRequest, RequestError } from '../options.ts';
 import { runPrinted } from '../run.ts';
 
 interface ExportFlags {
@@ -19,7 +19,9 @@ interface ExportFlags {
 export function addExchangeCommands(program: Command): void {
   program
     .command('export')
-    .description('write adapters for the official release (.pth), in another dtype, or folded')
+    .description(
+      'write adapters for the official release (.pth), in another dtype, or folded; or a LoRA for diffusers',
+    )
     .argument('<adapter>', 'run folder or adapter file')
     .requiredOption('--out <file>', 'file to write: .pth or .safetensors')
     .option('--dtype <name>', 'f32 | bf16 | f16 | keep')
@@ -55,10 +57,13 @@ export function addExchangeCommands(program: Command): void {
     });
   program
     .command('import')
-    .description('turn an official adapter.pth into adapter.safetensors; its pickle is never run')
-    .argument('<file>', 'adapter.pth')
-    .requiredOption('--out <file>', 'adapter.safetensors to write')
+    .description(
+      'turn an official adapter.pth into adapter.safetensors (its pickle is never run), or tell a LoRA its alpha',
+    )
+    .argument('<file>', 'adapter.pth, or a LoRA')
+    .requiredOption('--out <file>', '.safetensors file to write')
     .option('--preset <name>', 'official | paper | clean')
+    .option('--alpha <x>', 'of a LoRA file that does not tell it', number)
     .option('--base-name <text>', 'the base it was trained on, for people to read')
     .option('--overwrite', 'replace the file')
     .action(async (source: string, flags: { readonly out: string }) => {

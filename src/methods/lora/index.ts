@@ -2,6 +2,7 @@ export { injectLora, type LoraAdapter } from './inject.ts';
 export {
   fuseLora,
   isHooked,
+  joinLoras,
   type Lora,
   type LoraModule,
   layersOf,

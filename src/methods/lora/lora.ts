@@ -141,6 +141,38 @@ export function requireLoraFits(
   });
 }
 
+/**
+ * The sum of several sets as one: per layer A's on top of each other [Σr, in], B's side by side [out, Σr] with
+ * their scales in them.
+ */
+export function joinLoras(sets: readonly Lora[]): Lora {
+  const layers = new Set(sets.flatMap((lora) => [...lora.keys()]));
+  return new Map(
+    [...layers].map((path) => {
+      const modules = sets.flatMap((lora) => lora.get(path) ?? []);
+      return [path, modules.length === 1 ? modules[0] : joined(modules)] as const;
+    }),
+  );
+}
+
+function joined(modules: readonly LoraModule[]): LoraModule {
+  const rank = modules.reduce((sum, { down }) => sum + down.shape[0], 0);
+  const [inner, out] = [modules[0].down.shape[1], modules[0].up.shape[0]];
+  const down = new Float32Array(rank * inner);
+  const up = new Float32Array(out * rank);
+  let first = 0;
+  for (const { down: a, up: b, scale } of modules) {
+    const own = a.shape[0];
+    down.set(asFloats(a).data, first * inner);
+    const values = asFloats(b).data;
+    for (let row = 0; row < out; row++) {
+      for (let r = 0; r < own; r++) up[row * rank + first + r] = scale * values[row * own + r];
+    }
+    first += own;
+  }
+  return { down: floats([rank, inner], down), up: floats([out, rank], up), scale: 1 };
+}
+
 /** sum [out, in] += weight·scale·B·A. */
 function addProduct(sum: Float64Array, { down, up, scale }: LoraModule, weight: number): void {
   const [rank, inner] = down.shape;
