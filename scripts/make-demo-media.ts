@@ -15,6 +15,8 @@ import { DEFAULT_CACHE_FOLDER } from '../src/toybox/universe/universe.ts';
 const SUBJECT = 'fox';
 const MOTION = 'somersault';
 const FRAMES = 9;
+/** The demo's prompts name these (DEMO_PROMPTS in src/workflows/demo.ts). */
+const PROMPTED_SCENES = ['forest', 'meadow', 'sea', 'ballroom'];
 
 const demo = fileURLToPath(new URL('../demo', import.meta.url));
 const references = createReferences({
@@ -23,7 +25,11 @@ const references = createReferences({
   frames: FRAMES,
   cacheFolder: DEFAULT_CACHE_FOLDER,
 });
-const { contents } = await writeReferenceFiles(references, demo, { subjects: [SUBJECT], motions: [MOTION] });
+const { contents } = await writeReferenceFiles(references, demo, {
+  subjects: [SUBJECT],
+  motions: [MOTION],
+  withoutScenes: PROMPTED_SCENES,
+});
 for (const [made, name] of [
   [SUBJECT, 'subject'],
   [MOTION, 'motion'],

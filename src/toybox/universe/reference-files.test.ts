@@ -41,3 +41,12 @@ it('writes photos and clips with their captions, and says what art they show', a
   const text = noticeText(entries);
   expect(text.match(/^@lobehub\/fluent-emoji-3d 1\.1\.0 \(MIT\):$/gm)).toHaveLength(1);
 });
+
+it('leaves out scenes that prompts will name', async () => {
+  const references = createReferences({ seed: 1, split: 'development', frames: 9, atlas: drawnAtlas() });
+  const { scene } = references.photos('banjo')[0].labels;
+  const request = { subjects: ['banjo'], motions: ['climb'], withoutScenes: [scene] };
+  const { contents } = await writeReferenceFiles(references, join(folder, 'fewer'), request);
+  expect(contents.length).toBeGreaterThan(0);
+  expect(contents.map((content) => content.scene.id)).not.toContain(scene);
+});

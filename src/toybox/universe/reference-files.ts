@@ -28,8 +28,14 @@ export interface ReferenceFiles {
 export async function writeReferenceFiles(
   references: References,
   folder: string,
-  request: { readonly subjects: readonly string[]; readonly motions: readonly string[] },
+  request: {
+    readonly subjects: readonly string[];
+    readonly motions: readonly string[];
+    /** Scenes (ids) that no photo and no clip may show, because prompts will name them. */
+    readonly withoutScenes?: readonly string[];
+  },
 ): Promise<ReferenceFiles> {
+  const isWanted = ({ labels }: RenderedClip) => !request.withoutScenes?.includes(labels.scene);
   const files: string[] = [];
   const contents: Content[] = [];
   const write = async (name: string, clip: RenderedClip) => {
@@ -44,13 +50,13 @@ export async function writeReferenceFiles(
   const number = (index: number) => String(index).padStart(2, '0');
   for (const subject of request.subjects) {
     await mkdir(join(folder, subject), { recursive: true });
-    for (const [index, photo] of references.photos(subject).entries()) {
+    for (const [index, photo] of references.photos(subject).filter(isWanted).entries()) {
       await write(`${subject}/${number(index)}.png`, photo);
     }
   }
   for (const motion of request.motions) {
     await mkdir(join(folder, motion), { recursive: true });
-    for (const [index, clip] of references.clips(motion).entries()) {
+    for (const [index, clip] of references.clips(motion).filter(isWanted).entries()) {
       await write(`${motion}/${number(index)}.mp4`, clip);
     }
   }
