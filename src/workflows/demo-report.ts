@@ -41,7 +41,7 @@ export async function writeDemoReport(parts: DemoParts): Promise<string> {
   const machine = `${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} threads; ${versions.platform}, Node ${versions.node}`;
   const page = renderRunReport({
     title: 'One subject, one motion, new scenes',
-    lead: `In ${training!.steps} steps dualreal learnt the subject of ${subject.files.length} photos and the motion of ${motion.files.length} clips at once. Then it was asked for both together, in scenes that no photo and no clip shows. All of it took ${shownTime(times.reduce((sum, { seconds }) => sum + seconds, 0))}.`,
+    lead: `In ${training!.steps} steps dualreal learnt the subject of ${subject.files.length} photos and the motion of ${motion.files.length} clips at once. Then it was asked for both together, in scenes that no photo and no clip shows. Training and videos took ${shownTime(times.reduce((sum, { seconds }) => sum + seconds, 0))}.`,
     ...(notice !== undefined && { notice: capitalized(`${notice}.`) }),
     photos: await copyMedia(shown(subject.files), folder, 'photos'),
     clips: await copyMedia(shown(motion.files), folder, 'clips'),

@@ -2,11 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { DUALREAL_PRESETS } from '../methods/dualreal/index.ts';
+import { readRun } from '../store/run-folder.ts';
 import { EMBEDDED_BASE, EMBEDDED_BASE_FOLDER, isBaseFolder } from './base-location.ts';
 import { type DemoParts, writeDemoReport } from './demo-report.ts';
 import { type GeneratedVideo, generate } from './generate.ts';
 import { generateRequestSchema } from './generate-request.ts';
 import { initBase, initBaseRequestSchema } from './init-base.ts';
+import { readStepTimes } from './report/collect-run.ts';
 import type { ReportedTime } from './report/run-report.ts';
 import { resumeTraining, train } from './train.ts';
 import { trainRequestSchema } from './train-request.ts';
@@ -23,7 +26,7 @@ export const demoRequestSchema = z.strictObject({
   /** Base model; default: the embedded one, or one with random weights where there is none yet. */
   base: path.optional(),
   /** Preset of the method and differences from it, as `train` takes them. */
-  preset: z.string().optional(),
+  preset: z.enum(Object.keys(DUALREAL_PRESETS) as [keyof typeof DUALREAL_PRESETS]).optional(),
   options: z.record(z.string(), z.json()).default({}),
   /** Denoising steps of a video. */
   videoSteps: count.default(30),
@@ -60,81 +63,93 @@ export async function* demo(
   request: DemoRequest,
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, DemoResult> {
-  const base = request.base ?? (yield* defaultBase());
-  const run = request.out ?? freeRunFolder();
+  const out = request.out ?? freeRunFolder();
   const threads = request.threads !== undefined && { threads: request.threads };
   const times: ReportedTime[] = [];
-  const prompts = request.prompts ?? DEMO_PROMPTS;
   try {
-    const resumed = existsSync(join(run, 'request.json'));
-    const training = resumed
-      ? resumeTraining(run, context)
-      : train(
-          trainRequestSchema.parse({
-            subject: [join(DEMO_FOLDER, 'subject')],
-            motion: [join(DEMO_FOLDER, 'motion')],
-            base,
-            out: run,
-            options: request.options,
-            ...(request.preset !== undefined && { preset: request.preset }),
-            ...(request.steps !== undefined && { steps: request.steps }),
-            ...threads,
-          }),
-          context,
-        );
-    if (resumed) yield { type: 'notice', message: `going on with ${run}, trained as it was begun` };
-    yield* timedTraining(training, context, times);
+    yield* timedTraining(out, trainOrResume(out, request, context), context, times);
+    // As an absolute path or a word, whatever the demo was begun with.
+    const base = String((await readRun(out)).request.base);
     const videoRequest = {
-      prompts,
+      prompts: request.prompts ?? DEMO_PROMPTS,
       seed: request.seed,
       steps: request.videoSteps,
       guidance: request.guidance,
       ...threads,
     };
-    const customized = generateRequestSchema.parse({ adapter: run, ...videoRequest });
+    const customized = generateRequestSchema.parse({ adapter: out, ...videoRequest });
     const videos = yield* timedVideos('videos', generate(customized, context), context, times);
     yield { type: 'stage', stage: 'the same words, given to the base alone' };
-    const plainRequest = generateRequestSchema.parse({ base, out: join(run, 'plain-base'), ...videoRequest });
+    const plainRequest = generateRequestSchema.parse({ base, out: join(out, 'plain-base'), ...videoRequest });
     const plain = yield* timedVideos(
       'videos of the base alone',
       generate(plainRequest, context),
       context,
       times,
     );
-    const parts: DemoParts = { run, base, request: customized, videos, plain, times };
+    const parts: DemoParts = { run: out, base, request: customized, videos, plain, times };
     const report = await writeDemoReport(parts);
     yield { type: 'artifact', kind: 'report', path: report };
-    return { run, videos, report };
+    return { run: out, videos, report };
   } catch (error) {
-    if (context.signal?.aborted && existsSync(join(run, 'request.json'))) {
-      const command = `dualreal demo --out ${shellWord(run)}`;
+    if (context.signal?.aborted && isRun(out)) {
+      const command = `dualreal demo --out ${shellWord(out)}`;
       yield { type: 'notice', message: `the demo as a whole goes on with: ${command}` };
     }
     throw error;
   }
 }
 
+async function* trainOrResume(
+  out: string,
+  request: DemoRequest,
+  context: WorkflowContext,
+): AsyncGenerator<WorkflowEvent, unknown> {
+  if (isRun(out)) {
+    yield { type: 'notice', message: `going on with ${out}, trained as it was begun` };
+    return yield* resumeTraining(out, context);
+  }
+  const { preset, options, steps, threads } = request;
+  const training = trainRequestSchema.parse({
+    subject: [join(DEMO_FOLDER, 'subject')],
+    motion: [join(DEMO_FOLDER, 'motion')],
+    base: request.base ?? (yield* defaultBase()),
+    out,
+    options,
+    ...(preset !== undefined && { preset }),
+    ...(steps !== undefined && { steps }),
+    ...(threads !== undefined && { threads }),
+  });
+  return yield* train(training, context);
+}
+
+function isRun(folder: string): boolean {
+  return existsSync(join(folder, 'request.json'));
+}
+
+/** Steps are timed by their events, so that those before an interruption count too. */
 async function* timedTraining<Result>(
+  run: string,
   work: AsyncGenerator<WorkflowEvent, Result>,
   { clock }: WorkflowContext,
   times: ReportedTime[],
 ): AsyncGenerator<WorkflowEvent, Result> {
   const started = clock();
-  const stepsMs: number[] = [];
+  let stepsMs = 0;
   for (;;) {
     const { done, value } = await work.next();
     if (!done) {
-      if (value.type === 'step') stepsMs.push(value.durationMs);
+      if (value.type === 'step') stepsMs += value.durationMs;
       yield value;
       continue;
     }
-    const totalMs = stepsMs.reduce((sum, ms) => sum + ms, 0);
+    const { steps, seconds } = await readStepTimes((await readRun(run)).eventsFile);
     times.push(
-      { stage: 'preparing, saving', seconds: (clock() - started - totalMs) / 1000 },
+      { stage: 'preparing, saving', seconds: (clock() - started - stepsMs) / 1000 },
       {
-        stage: `${stepsMs.length} training steps`,
-        seconds: totalMs / 1000,
-        ...(stepsMs.length > 0 && { each: `${(totalMs / stepsMs.length).toFixed(0)} ms per step` }),
+        stage: `${steps} training steps`,
+        seconds,
+        each: `${((1000 * seconds) / steps).toFixed(0)} ms per step`,
       },
     );
     return value;

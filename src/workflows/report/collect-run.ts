@@ -30,17 +30,29 @@ export function copyMedia(
 
 /** The losses of a run by phase, in the order of the steps. Steps that were done twice count once. */
 export async function readLosses(eventsFile: string): Promise<Record<string, ReportedLoss[]>> {
-  const last = new Map<number, { phase: string; loss: number }>();
-  for (const { type, step, phase, loss } of (await readEventLog(eventsFile)).events) {
-    if (type !== 'step' || typeof phase !== 'string') continue;
-    last.set(Number(step), { phase, loss: Number(loss) });
-  }
   const phases: Record<string, ReportedLoss[]> = {};
-  for (const [step, { phase, loss }] of [...last].sort(([a], [b]) => a - b)) {
+  for (const event of await stepsOf(eventsFile)) {
+    const phase = String(event.phase);
     phases[phase] ??= [];
-    phases[phase].push({ step, loss });
+    phases[phase].push({ step: Number(event.step), loss: Number(event.loss) });
   }
   return Object.fromEntries(Object.entries(phases).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** How many steps a run has done, and how long they took, interruptions left out. */
+export async function readStepTimes(eventsFile: string): Promise<{ steps: number; seconds: number }> {
+  const steps = await stepsOf(eventsFile);
+  const totalMs = steps.reduce((sum, { durationMs }) => sum + Number(durationMs), 0);
+  return { steps: steps.length, seconds: totalMs / 1000 };
+}
+
+/** The events of a run's steps, each step as it was last done. */
+async function stepsOf(eventsFile: string): Promise<JsonObject[]> {
+  const last = new Map<number, JsonObject>();
+  for (const event of (await readEventLog(eventsFile)).events) {
+    if (event.type === 'step') last.set(Number(event.step), event);
+  }
+  return [...last].sort(([a], [b]) => a - b).map(([, event]) => event);
 }
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { encodePhoto } from '../../media/index.ts';
 import { zeros } from '../../tensor/host-tensor.ts';
-import { copyMedia, readControllerWeights, readLosses } from './collect-run.ts';
+import { copyMedia, readControllerWeights, readLosses, readStepTimes } from './collect-run.ts';
 import { type RunReport, renderRunReport, shownTime } from './run-report.ts';
 
 let folder: string;
@@ -92,7 +92,13 @@ const jsonLines = (events: readonly object[]) => events.map((event) => `${JSON.s
 
 it('losses are read by phase; a step that was done again counts as it was last', async () => {
   const log = join(folder, 'events.jsonl');
-  const step = (number: number, phase: string, loss: number) => ({ type: 'step', step: number, phase, loss });
+  const step = (number: number, phase: string, loss: number) => ({
+    type: 'step',
+    step: number,
+    phase,
+    loss,
+    durationMs: 100 * number,
+  });
   await writeFile(
     log,
     jsonLines([
@@ -110,6 +116,7 @@ it('losses are read by phase; a step that was done again counts as it was last',
       { step: 2, loss: 3 },
     ],
   });
+  expect(await readStepTimes(log)).toEqual({ steps: 3, seconds: expect.closeTo(0.6) });
 });
 
 it('weights are averaged over the videos, step by step; none without a controller', async () => {
