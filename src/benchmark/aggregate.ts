@@ -62,7 +62,8 @@ export interface BenchTable {
 export function aggregate(plan: BenchPlan, results: readonly BenchResult[]): BenchTable {
   const options = { seed: plan.request.seed, resamples: plan.request.resamples, level: plan.request.level };
   const table = new Map<string, Map<string, BenchResult[]>>();
-  for (const result of results) {
+  // Rows are compared place by place: the same prompt must stand at the same one.
+  for (const result of [...results].sort((a, b) => a.prompt - b.prompt)) {
     const row = table.get(result.variant) ?? new Map<string, BenchResult[]>();
     row.set(result.case, [...(row.get(result.case) ?? []), result]);
     table.set(result.variant, row);

@@ -126,6 +126,7 @@ async function* runCases(
 ): AsyncGenerator<WorkflowEvent, Pick<BenchOutcome, 'failed' | 'leftOver'>> {
   const open = plan.cases.filter((each) => openRows(folder, plan, each).length > 0);
   const failed: FailedRow[] = [];
+  const told = new Set<string>();
   const startedMs = context.clock();
   for (const [index, benchCase] of open.entries()) {
     const elapsed = (context.clock() - startedMs) / 60_000;
@@ -137,7 +138,7 @@ async function* runCases(
       };
       return { failed, leftOver };
     }
-    yield* runCase(folder, plan, benchCase, control, context, times, failed);
+    yield* runCase(folder, plan, benchCase, control, context, times, failed, told);
   }
   return { failed, leftOver: 0 };
 }
@@ -154,6 +155,7 @@ async function* runCase(
   context: WorkflowContext,
   times: EventLog,
   failed: FailedRow[],
+  told: Set<string>,
 ): AsyncGenerator<WorkflowEvent> {
   if (plan.source.kind === 'universe') await renderReferences(folder, plan, benchCase, context.signal);
   for (const variant of openRows(folder, plan, benchCase)) {
@@ -167,12 +169,24 @@ async function* runCase(
     const spent = (part: string, seconds: number) =>
       times.append({ case: benchCase.id, variant, part, seconds: Math.round(seconds * 1000) / 1000 });
     try {
-      yield* runRow({ folder, plan, case: benchCase, variant, control, context, spent });
+      yield* quieter(runRow({ folder, plan, case: benchCase, variant, control, context, spent }), told);
     } catch (error) {
       if (!(error instanceof DualrealError)) throw error;
       failed.push({ case: benchCase.id, variant, message: error.message });
       yield { type: 'notice', message: `${variant} failed on ${benchCase.id}: ${error.message}` };
     }
+  }
+}
+
+/** A row's events without its files, and without what another row has said before. */
+async function* quieter(
+  events: AsyncGenerator<WorkflowEvent>,
+  told: Set<string>,
+): AsyncGenerator<WorkflowEvent> {
+  for await (const event of events) {
+    if (event.type === 'artifact' || (event.type === 'notice' && told.has(event.message))) continue;
+    if (event.type === 'notice') told.add(event.message);
+    yield event;
   }
 }
 

@@ -154,7 +154,7 @@ ${best.map(({ method: name, best: steps }) => `DINO-I of ${name} is highest at $
 function sheets({ sheets: list, plan }: BenchPage): Html {
   const rest = plan.cases.length - list.length;
   return html`<p>The first prompt of each case, nine frames of every row’s video, below photos and a clip that were learnt
-from. Nothing was chosen: these are the first cases of the draw.</p>
+from. Nothing was chosen: these are the first cases of the draw.${plan.request.benchmark === 'fig2' ? ' ★ is the row of highest DINO-I.' : ''}</p>
 ${list.map(
   ({ case: id, ...medium }) => html`<h3>${id}</h3>
 ${figure({ ...medium, alt: `Frames of every row’s video for ${id}` })}

@@ -20,7 +20,10 @@ const CELLS = 9;
 const CELL_WIDTH = 112;
 const LABEL_WIDTH = 210;
 
-/** The first prompt of a case in every row that has its video, below what was learnt from (Fig. 5, Fig. 6). */
+/**
+ * The first prompt of a case in every row that has its video, below what was learnt from (Fig. 5, Fig. 6); in Fig. 2
+ * a star marks the row in which the subject is best kept.
+ */
 export async function writeCaseSheet(
   path: string,
   folder: string,
@@ -48,9 +51,13 @@ export async function writeCaseSheet(
       cells: await clipCells(resolve(folder, benchCase.clips), { width, height }, frames, signal),
     },
   ];
+  const best = plan.request.benchmark === 'fig2' ? mostAlike(videos.map(({ result }) => result)) : undefined;
   for (const { title, result } of videos) {
     const video = await decodeVideo(join(folder, result.video), { signal });
-    rows.push({ label: title, cells: bare(cellsOfVideo(video.frames, CELLS)) });
+    rows.push({
+      label: result === best ? `${title} ★` : title,
+      cells: bare(cellsOfVideo(video.frames, CELLS)),
+    });
   }
   await mkdir(dirname(path), { recursive: true });
   await writeContactSheet(path, rows, {
@@ -58,6 +65,14 @@ export async function writeCaseSheet(
     cellWidth: CELL_WIDTH,
     labelWidth: LABEL_WIDTH,
   });
+}
+
+/** The video with the highest DINO-I. */
+function mostAlike(results: readonly BenchResult[]): BenchResult | undefined {
+  const likeness = ({ values }: BenchResult) =>
+    values.find(({ metric }) => metric === 'dino-i')?.value ?? Number.NEGATIVE_INFINITY;
+  const best = Math.max(...results.map(likeness));
+  return Number.isFinite(best) ? results.find((result) => likeness(result) === best) : undefined;
 }
 
 async function photoCells(folder: string, size: Size, signal: AbortSignal | undefined): Promise<SheetCell[]> {

@@ -27,8 +27,7 @@ export const BENCHMARK_CARDS: Readonly<Record<BenchmarkName, BenchmarkCard>> = {
   },
   table2: {
     title: 'Table 2: components',
-    about:
-      'DualReal without one of its components each; the last row, without the gradient mask alone, is ours.',
+    about: 'DualReal without one of its components each; the row without the gradient mask is our addition.',
     own: 'full',
   },
   table3: {
@@ -72,7 +71,7 @@ const METHODS: readonly Variant[] = [
 const ISOLATED: readonly Variant[] = [
   {
     id: 'isolated',
-    title: 'Isolated adapters',
+    title: 'Isolated',
     train: { method: 'dualreal', ablation: 'without-adaptation' },
   },
   ...METHODS.filter(({ id }) => id === 'lora' || id === 'full'),

@@ -59,8 +59,8 @@ th, td { text-align: left; padding: .35rem 1.2rem .35rem 0; border-bottom: 1px s
 th { font-weight: 600; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 .dense table { font-size: .8125rem; }
-.dense th, .dense td { padding-right: .65rem; line-height: 1.35; }
-.dense td .soft { font-size: .6875rem; }
+.dense th, .dense td { padding-right: .55rem; line-height: 1.35; }
+.dense td .soft { font-size: .65rem; }
 code, pre { font-family: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, monospace; font-size: .875em; }
 pre { background: var(--raised); border: 1px solid var(--rule); border-radius: 8px; padding: .8rem 1rem; overflow-x: auto; line-height: 1.5; }
 summary { cursor: pointer; color: var(--accent); }
