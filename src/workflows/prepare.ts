@@ -164,7 +164,7 @@ async function prepareItem(
 /** Where each photo's region comes from, so that nobody has to guess. */
 function masksInWords(masked: readonly string[], photos: number): string {
   if (masked.length === 0) {
-    return 'no photo has a subject mask (NAME.mask.png beside it, or transparency): the loss is over whole pictures';
+    return 'no photo has a subject mask (NAME.mask.png beside it, or transparency): the loss is over whole pictures, and those on the subject’s region are left out';
   }
   const rest = photos - masked.length;
   const others = rest > 0 ? `; the whole picture counts as the subject in the other ${rest}` : '';
