@@ -8,6 +8,7 @@ import { hostTensor } from '../tensor/host-tensor.ts';
 import { decodePhoto, decodeVideo } from './decode.ts';
 import { encodeAnimation, encodePhoto } from './encode.ts';
 import { MediaError } from './errors.ts';
+import { decodeOpacity } from './picture.ts';
 import { probeMedia } from './probe.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dualreal-picture-'));
@@ -95,6 +96,36 @@ describe('photos', () => {
       expect((await decodePhoto(at(name))).image.shape).toEqual([4, 8, 3]);
     }
     expect([...(await decodePhoto(at('deep.png'))).image.data.slice(0, 3)]).toEqual([255, 0, 0]);
+  });
+});
+
+describe('opacity', () => {
+  /** 4 × 2 pixels, the left half see-through, stored lying on its side. */
+  const sideways = (file: string) =>
+    sharp(Buffer.from(Array.from({ length: 8 }, (_, i) => [9, 9, 9, i % 4 < 2 ? 0 : 200]).flat()), {
+      raw: { width: 4, height: 2, channels: 4 },
+    })
+      .withMetadata({ orientation: 6 })
+      .png()
+      .toFile(file);
+
+  it('is grey as the picture is shown: turned upright', async () => {
+    const file = at('opacity.png');
+    await sideways(file);
+    const grey = (await decodeOpacity(file))!;
+    expect(grey.shape).toEqual([4, 2, 3]);
+    expect([...grey.data]).toEqual([...new Array(12).fill(0), ...new Array(12).fill(200)]);
+    expect((await decodePhoto(file)).image.shape).toEqual(grey.shape);
+  });
+
+  it('is nothing where all of a picture, or a video, is opaque', async () => {
+    const file = at('opaque.png');
+    await sharp({ create: { width: 2, height: 2, channels: 4, background: '#ffff' } }).toFile(file);
+    expect(await decodeOpacity(file)).toBeUndefined();
+    await encodePhoto(file, hostTensor('u8', [1, 1, 3], Uint8Array.of(1, 2, 3)));
+    expect(await decodeOpacity(file)).toBeUndefined();
+    await writeSampleVideo(at('opaque.avi'), movingDisc(1, 32, 32), { fps: 1 });
+    expect(await decodeOpacity(at('opaque.avi'))).toBeUndefined();
   });
 });
 

@@ -38,6 +38,23 @@ describe('plain folders', () => {
     expect(listing.ignored).toEqual(['notes.md', 'photo.HEIC']);
   });
 
+  it('a mask beside a photo belongs to it; one without a photo is a picture like any other', async () => {
+    touch('dog.jpg', 'dog.mask.png', 'cat.png', 'lonely.mask.png');
+    const { files, ignored } = await listDataset(folder);
+    expect(files.map(({ path, mask }) => [basename(path), mask])).toEqual([
+      ['cat.png', undefined],
+      ['dog.jpg', at('dog.mask.png')],
+      ['lonely.mask.png', undefined],
+    ]);
+    expect(ignored).toEqual([]);
+    expect((await listDataset(at('dog.jpg'))).files[0].mask).toBe(at('dog.mask.png'));
+    writeText(at('videos.txt'), 'cat.png\ndog.jpg\n');
+    expect((await listDataset(folder)).files.map(({ mask }) => mask)).toEqual([
+      undefined,
+      at('dog.mask.png'),
+    ]);
+  });
+
   it('captions: the prompt before sidecars before prompts.txt', async () => {
     touch('1.png', '2.png', '3.mp4');
     writeText(at('2.txt'), '\ufeff a dog\n  on grass \n');

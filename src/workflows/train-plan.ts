@@ -42,8 +42,11 @@ export interface TrainPlan {
   readonly notices: readonly string[];
 }
 
+/** What of a base decides how it is trained. */
+type PlannedBase = Pick<Base, 'imageDim' | 'transformer'>;
+
 /** Opens the method of a request for a base, and checks that the request has what it needs. */
-export function planTraining(request: TrainRequest, base: Base): TrainPlan {
+export function planTraining(request: TrainRequest, base: PlannedBase): TrainPlan {
   const { method, notices } = methodOf(request, base);
   requireStageNames(request, method);
   const stages = planStages(request, method);
@@ -68,7 +71,7 @@ export function phasesOf({ stages }: Pick<Method, 'stages'>): readonly Phase[] {
   return stages.flatMap(({ phases }) => phases);
 }
 
-function methodOf(request: TrainRequest, base: Base): { method: Method; notices: readonly string[] } {
+function methodOf(request: TrainRequest, base: PlannedBase): { method: Method; notices: readonly string[] } {
   const { method: name, options } = request;
   if (name === 'dualreal') return dualRealOf(request, base);
   const conditioned = name === 'dreamvideo' ? { conditionDim: base.imageDim } : {};
@@ -76,7 +79,10 @@ function methodOf(request: TrainRequest, base: Base): { method: Method; notices:
 }
 
 /** The preset, with the request's own differences, with the ablation's. */
-function dualRealOf(request: TrainRequest, base: Base): { method: Method; notices: readonly string[] } {
+function dualRealOf(
+  request: TrainRequest,
+  base: PlannedBase,
+): { method: Method; notices: readonly string[] } {
   const preset: DualRealOptions = DUALREAL_PRESETS[request.preset];
   const own: Partial<DualRealOptions> = request.options;
   const ablation = request.ablation === undefined ? undefined : ablationOf(request.ablation, base);
@@ -91,7 +97,7 @@ function dualRealOf(request: TrainRequest, base: Base): { method: Method; notice
   };
 }
 
-function ablationOf(asked: string, { transformer: { blocks } }: Base): Ablation {
+function ablationOf(asked: string, { transformer: { blocks } }: PlannedBase): Ablation {
   const known = ablations(blocks);
   const name = asked === 'groups-L' ? `groups-${blocks}` : asked;
   const found = known.find((each) => each.name === name);

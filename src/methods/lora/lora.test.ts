@@ -6,7 +6,7 @@ import { floats } from '../../tensor/host-tensor.ts';
 import { modelInputs } from '../objective.ts';
 import { expectGradients, inputsOf, randomTensor, run, tinyBatch, tinyConfig } from '../trial.cases.ts';
 import { injectLora } from './inject.ts';
-import { fuseLora, initialLora, type Lora, layersOf, loraOf, loraTensors } from './lora.ts';
+import { fuseLora, initialLora, joinLoras, type Lora, layersOf, loraOf, loraTensors } from './lora.ts';
 import { loraMethod } from './method.ts';
 import { LORA_TARGETS, type LoraOptions } from './options.ts';
 
@@ -106,6 +106,31 @@ describe('LoRA', () => {
     const fused = fuseLora(weights, [{ lora }, { lora, weight: 2 }]);
     // B·A = [[2, -2], [3, -3]], times 0.5·(1 + 2).
     expect([...fused.get('layer.weight')!.data]).toEqual([4, -1, 7.5, -0.5]);
+  });
+
+  it('sets joined into one update the weights as the sets do, whatever their ranks, scales and layers', () => {
+    const sets = [
+      trained('identity'),
+      trained('motion', { rank: 5, alpha: 2, targets: ['to_q', 'to_out.0'] }),
+    ];
+    const weights = new Map(
+      [...sets[0]].map(([path, { down, up }]) => [
+        `${path}.weight`,
+        randomTensor(path, [up.shape[0], down.shape[1]]),
+      ]),
+    );
+    const apart = fuseLora(
+      weights,
+      sets.map((lora) => ({ lora })),
+    );
+    const joined = joinLoras(sets);
+    expect(joined.get('transformer_blocks.1.attn1.to_q')!.down.shape[0]).toBe(8);
+    expect(joined.get('transformer_blocks.1.attn1.to_k')).toBe(
+      sets[0].get('transformer_blocks.1.attn1.to_k'),
+    );
+    for (const [name, { data }] of fuseLora(weights, [{ lora: joined }])) {
+      for (const [i, value] of data.entries()) expect(value).toBeCloseTo(apart.get(name)!.data[i], 5);
+    }
   });
 
   it('lists every layer that does not fit', () => {

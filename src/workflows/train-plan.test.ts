@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { ablations } from '../methods/index.ts';
+import { tinyConfig } from '../methods/trial.cases.ts';
+import { planTraining } from './train-plan.ts';
+import { type TrainRequestInput, trainRequestSchema } from './train-request.ts';
+
+const base = { imageDim: 12, transformer: tinyConfig };
+const plan = (change: Partial<TrainRequestInput> = {}) =>
+  planTraining(
+    trainRequestSchema.parse({
+      ...{ subject: ['photos'], motion: ['clips'], base: 'base', out: 'run' },
+      ...(change.method === undefined && { options: { groups: 2 } }),
+      ...change,
+    }),
+    base,
+  );
+const lengths = (change: Partial<TrainRequestInput>) =>
+  plan(change).stages.map(({ first, end }) => end - first);
+const dreamvideo = { method: 'dreamvideo', subjectWord: 'dog' } as const;
+
+describe('stages of a request', () => {
+  it('are as published where nothing is asked for', () => {
+    expect(lengths(dreamvideo)).toEqual([3000, 500, 600]);
+    const [{ recipe, batch }] = plan().stages;
+    expect(recipe).toMatchObject({ steps: 1000, learningRate: 1e-3, warmupSteps: 200, maxGradientNorm: 1 });
+    expect(batch).toEqual({ identity: 1, motion: 3 });
+    expect(plan(dreamvideo).stages[0].recipe.maxGradientNorm).toBeUndefined();
+  });
+
+  it('divide all steps as published, each getting one at least, for any number', () => {
+    expect(lengths({ ...dreamvideo, steps: 410 })).toEqual([300, 50, 60]);
+    expect(lengths({ method: 'lora', steps: 5 })).toEqual([3, 2]);
+    for (let steps = 3; steps < 400; steps++) {
+      const each = lengths({ ...dreamvideo, steps });
+      expect(each.reduce((sum, length) => sum + length)).toBe(steps);
+      expect(Math.min(...each)).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  it('follow each other, with a warm-up of no more than a fifth', () => {
+    const { stages, steps } = plan({ ...dreamvideo, stageSteps: { token: 20, identity: 100 } });
+    expect(stages.map(({ first, end }) => [first, end])).toEqual([
+      [0, 20],
+      [20, 120],
+      [120, 720],
+    ]);
+    expect(steps).toBe(720);
+    expect(stages.map(({ recipe }) => recipe.warmupSteps)).toEqual([4, 10, 10]);
+  });
+
+  it('take rates of their own, and batches by what they learn from', () => {
+    const { stages } = plan({
+      ...{ ...dreamvideo, learningRate: 1e-2, stageLearningRates: { motion: 1e-3 } },
+      ...{ subjectBatch: 5, motionBatch: 7, maxGradientNorm: 2 },
+    });
+    expect(stages.map(({ recipe }) => recipe.learningRate)).toEqual([1e-2, 1e-2, 1e-3]);
+    expect(stages.map(({ batch }) => Object.values(batch))).toEqual([[5], [5], [7]]);
+    expect(stages.every(({ recipe }) => recipe.maxGradientNorm === 2)).toBe(true);
+  });
+});
+
+describe('DualReal’s options', () => {
+  it('are the preset’s, then the request’s, then the ablation’s', () => {
+    const { method, notices } = plan({ preset: 'clean', options: { groups: 4 }, ablation: 'groups-1' });
+    expect(method.options).toMatchObject({ options: { groups: 1, skip: false, conditionDim: 12 } });
+    expect(notices).toEqual(['the ablation groups-1 sets groups to 1']);
+  });
+
+  it('every ablation can be asked for by its name; L is a group for each block', () => {
+    for (const { name, training } of ablations(tinyConfig.blocks)) {
+      expect(plan({ ablation: name }).method.options).toMatchObject({ training });
+    }
+    expect(plan({ ablation: 'groups-L' }).method.options).toMatchObject({ options: { groups: 4 } });
+  });
+});
+
+it('what a method learns nothing from is said', () => {
+  const { notices } = plan({ method: 'motionbooth', generic: ['any'], subjectWord: 'dog' });
+  expect(notices).toEqual(['the motion clips are not used: motionbooth learns nothing from them']);
+});
