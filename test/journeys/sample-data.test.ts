@@ -26,7 +26,8 @@ describe('the official sample data', () => {
     folder = await mkdtemp(join(tmpdir(), 'dualreal-sample-'));
     const subject = join(SAMPLE, 'identity', 'dog');
     const motion = join(SAMPLE, 'motion', 'playingGuitar');
-    const judged = await dualreal(['doctor', subject, motion], { cwd: folder });
+    const shape = ['--width', '720', '--height', '480', '--frames', '49'];
+    const judged = await dualreal(['doctor', subject, motion, ...shape], { cwd: folder });
     expect(judged.code, judged.stderr).toBe(0);
     expect(judged.stdout).toContain('250 frames');
     expect(judged.stdout).toContain('12.5');
