@@ -2,7 +2,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { absoluteBase, EMBEDDED_BASE_FOLDER, EmbeddedBaseError, locateBase } from './base-location.ts';
+import {
+  absoluteBase,
+  baseOfAdapter,
+  EMBEDDED_BASE_FOLDER,
+  EmbeddedBaseError,
+  locateBase,
+} from './base-location.ts';
 import { generateRequestSchema } from './generate-request.ts';
 import * as train from './train-request.ts';
 
@@ -32,6 +38,7 @@ it('the word is the embedded base, in any folder; everything else is a path', as
     expect(absoluteBase(path)).toBe(resolve(path));
   }
   expect(absoluteBase('toybox')).toBe('toybox');
+  expect(['toybox', 'CogVideoX-5b', null].map(baseOfAdapter)).toEqual(['toybox', undefined, undefined]);
 });
 
 it('the embedded base lies in the project', () => {
