@@ -130,7 +130,7 @@ async function* runCases(
   const startedMs = context.clock();
   for (const [index, benchCase] of open.entries()) {
     const elapsed = (context.clock() - startedMs) / 60_000;
-    if (control.minutes !== undefined && index > 0 && elapsed + elapsed / index > control.minutes) {
+    if (!mayBegin(index, elapsed, control.minutes)) {
       const leftOver = open.length - index;
       yield {
         type: 'notice',
@@ -141,6 +141,12 @@ async function* runCases(
     yield* runCase(folder, plan, benchCase, control, context, times, failed, told);
   }
   return { failed, leftOver: 0 };
+}
+
+/** Whether one more case would be done in time, at the pace of those before it; the first is always begun. */
+export function mayBegin(done: number, elapsedMinutes: number, minutes: number | undefined): boolean {
+  if (minutes === undefined || done === 0) return true;
+  return elapsedMinutes + elapsedMinutes / done <= minutes;
 }
 
 function openRows(folder: string, plan: BenchPlan, benchCase: BenchCase): string[] {

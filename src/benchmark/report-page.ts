@@ -4,7 +4,7 @@ import { linePlot } from '../workflows/report/line-plot.ts';
 import { figure, renderPage, section, table as tableOf } from '../workflows/report/page.ts';
 import type { BenchTable } from './aggregate.ts';
 import type { ControllerMeans, MotionCurve } from './curves.ts';
-import type { BenchPlan } from './plan.ts';
+import { type BenchPlan, trainingFields } from './plan.ts';
 import type { Published } from './published.ts';
 import { differencesTable, improvementsTable, meansTable, metricsTable } from './report-table.ts';
 import type { RowTimes } from './times.ts';
@@ -179,9 +179,9 @@ ${table.metrics.length > 0 ? metricsTable(table) : undefined}
 <h3>Rows</h3>
 ${tableOf(
   ['row', 'training request'],
-  plan.variants.map(({ id, title, train }) => [
+  plan.variants.map(({ id, title }) => [
     [title, ' ', html`<code>${id}</code>`],
-    html`<code>${JSON.stringify({ ...plan.request.train, ...train, ...plan.request.trainOf[id] })}</code>`,
+    html`<code>${JSON.stringify(trainingFields(plan, id))}</code>`,
   ]),
 )}
 <h3>Time</h3>

@@ -5,7 +5,7 @@ import { formatNumber, formatPercent } from './report-table.ts';
 
 /** The table for a terminal. */
 export function renderTableText(table: BenchTable, published: Published | undefined): string {
-  const { metrics, rows, improvements, counted, uncounted, videos } = table;
+  const { metrics, rows, empty, improvements, counted, uncounted, videos } = table;
   if (rows.length === 0) return 'No case is complete yet.\n';
   const lines = [
     ['', ...metrics.map((metric) => METRIC_CARDS[metric].title)],
@@ -33,6 +33,7 @@ export function renderTableText(table: BenchTable, published: Published | undefi
   );
   const notes = [
     `${counted.length} of ${counted.length + uncounted.length} cases, ${videos} videos a row; * best of the column`,
+    ...(empty.length > 0 ? [`no case is complete for ${empty.join(', ')}`] : []),
     ...improvements.map(
       ({ metric, ofOwn, ofBaseline, printed }) =>
         `${METRIC_CARDS[metric].title}: ${formatPercent(ofOwn)} of its own value, ${formatPercent(ofBaseline)} against the others (paper: ${formatPercent(printed)}, ${formatPercent(printed / (1 - printed))})`,

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { readEventLog } from '../store/event-log.ts';
 import { readRun } from '../store/run-folder.ts';
@@ -45,7 +45,10 @@ export async function* runRow(work: RowWork): Events {
   if (!(await isTrained(request))) yield* timed(work, 'training', trainRow(request, work.context));
   const videos = yield* timed(work, 'generating', generateRow(work, run, prompts));
   yield* timed(work, 'measuring', measureRow(work, request, prompts, videos));
-  if (!control.keepRuns) await rm(run, { recursive: true, force: true });
+  if (control.keepRuns) return;
+  await rm(run, { recursive: true, force: true });
+  // The case's folder goes with its last run.
+  await rmdir(dirname(run)).catch(() => undefined);
 }
 
 async function* timed<Result>(
