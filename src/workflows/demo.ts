@@ -163,14 +163,23 @@ async function* timedVideos(
   times: ReportedTime[],
 ): AsyncGenerator<WorkflowEvent, readonly GeneratedVideo[]> {
   const started = clock();
-  const videos = yield* work;
-  const seconds = (clock() - started) / 1000;
-  times.push({
-    stage: `${videos.length} ${what}`,
-    seconds,
-    each: `${(seconds / videos.length).toFixed(1)} s per video`,
-  });
-  return videos;
+  let made = 0;
+  for (;;) {
+    const { done, value } = await work.next();
+    if (!done) {
+      if (value.type === 'artifact' && value.kind === 'video') made++;
+      yield value;
+      continue;
+    }
+    const seconds = (clock() - started) / 1000;
+    const known = value.length - made;
+    times.push({
+      stage: `${made} ${what}${known > 0 ? ` (${known} more were there)` : ''}`,
+      seconds,
+      ...(made > 0 && { each: `${(seconds / made).toFixed(1)} s per video` }),
+    });
+    return value;
+  }
 }
 
 async function* defaultBase(): AsyncGenerator<WorkflowEvent, string> {

@@ -70,6 +70,23 @@ describe('the demo', () => {
     }
   });
 
+  it('called again, it takes up what is there', async () => {
+    const again = await dualreal(
+      [
+        ...['demo', '--out', 'runs/demo', '--video-steps', '3'],
+        ...PROMPTS.flatMap((prompt) => ['--prompt', prompt]),
+      ],
+      { cwd: folder },
+    );
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.stderr).toContain('going on with runs/demo');
+    expect(again.stderr.match(/already there/g)).toHaveLength(2 * PROMPTS.length);
+    expect(again.stdout).toBe(ended.stdout);
+    const page = await readFile(at('runs', 'demo', 'report', 'index.html'), 'utf8');
+    expect(page).toMatch(/8 training steps<\/td>/);
+    expect(page).toContain(`0 videos (${PROMPTS.length} more were there)`);
+  });
+
   const browser = findBrowser();
   it.skipIf(!browser)(
     'opens in a browser, from the folder alone: everything loads and plays, nothing complains',
