@@ -66,7 +66,6 @@ export interface BenchPlan extends Omit<z.infer<typeof planSchema>, 'variants'> 
   readonly variants: readonly Variant[];
 }
 export type BenchCase = z.infer<typeof caseSchema>;
-export type CaseSource = BenchPlan['source'];
 
 export const PLAN_FILE = 'plan.json';
 

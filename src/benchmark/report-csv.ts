@@ -2,6 +2,7 @@ import { describeEncoder, describeSettings, type MetricName } from '../evaluatio
 import { renderCsv } from '../workflows/report/csv.ts';
 import type { BenchTable } from './aggregate.ts';
 import type { Published } from './published.ts';
+import type { BenchResult } from './result.ts';
 
 const COLUMNS = [
   ...['source', 'row', 'metric', 'mean', 'low', 'high', 'best'],
@@ -43,4 +44,22 @@ export function renderTableCsv(table: BenchTable, published: Published | undefin
     })),
   );
   return renderCsv(COLUMNS, [...ours, ...theirs]);
+}
+
+const VIDEO_COLUMNS = [
+  ...['case', 'row', 'prompt', 'text', 'seed', 'video', 'metric', 'value', 'encoder', 'settings'],
+] as const;
+
+/** One line for each number of each video, for statistics of one's own. */
+export function renderVideosCsv(results: readonly BenchResult[]): string {
+  return renderCsv(
+    VIDEO_COLUMNS,
+    results.flatMap(({ case: caseId, variant, prompt, text, seed, video, values }) =>
+      values.map(({ metric, value, encoder, settings }) => ({
+        ...{ case: caseId, row: variant, prompt, text, seed, video, metric, value },
+        encoder: describeEncoder(encoder),
+        settings: describeSettings(settings),
+      })),
+    ),
+  );
 }

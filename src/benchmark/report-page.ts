@@ -164,8 +164,11 @@ ${figure({ ...medium, alt: `Frames of every row’s video for ${id}` })}
 
 function method({ plan, table, times }: BenchPage): Html {
   const { resamples, level, sampling, benchmark } = plan.request;
-  const settings = Object.entries(sampling).filter(([, value]) => value !== undefined);
-  const made = settings.map(([name, value]) => `${name} ${value}`).join(', ');
+  const given = Object.entries(sampling).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name} ${value}`],
+  );
+  // As `generate` has it.
+  const guidance = sampling.guidance === undefined ? ['guidance as each method publishes it'] : [];
   const total = [...times.values()].reduce((sum, row) => sum + secondsOf(row), 0);
   const done = plan.variants.flatMap(({ id, title }) => {
     const row = times.get(id);
@@ -174,7 +177,7 @@ function method({ plan, table, times }: BenchPage): Html {
   return html`<p>A row is trained anew for every case, then makes one video for each prompt; all rows with the same seed.
 Only cases that are complete in every row count. Intervals: percentile bootstrap, ${resamples} resamples,
 ${Math.round(100 * level)} %; the videos of one case are drawn together${table.counted.length === 1 ? ' (here, with one case, those of one prompt)' : ''}.
-Videos of ${plan.frames} frames; sampling ${made === '' ? 'as the defaults are' : made}.</p>
+Videos of ${plan.frames} frames; sampling: ${[...given, ...guidance].join(', ')}.</p>
 ${table.metrics.length > 0 ? metricsTable(table) : undefined}
 <h3>Rows</h3>
 ${tableOf(

@@ -19,7 +19,8 @@ export function formatNumber(metric: MetricName, value: number): string {
 
 /** "+0.012", "−3.21". */
 function formatDifference(metric: MetricName, value: number): string {
-  return `${value > 0 ? '+' : ''}${formatNumber(metric, value)}`;
+  const text = formatNumber(metric, value);
+  return /[1-9]/.test(text) && value > 0 ? `+${text}` : text;
 }
 
 /** "+27.7 %"; a share of something that is not above 0 is none. */
@@ -50,9 +51,15 @@ const head = (metrics: readonly MetricName[]): string[] => [
 
 const ARROWS = { higher: ' ↑', 'nearer to 0': ' → 0', depends: '' } as const;
 
+/** Without VBench's yes or no, which the paper does not have; it is in table.csv. */
+function shownMetrics({ metrics }: BenchTable): MetricName[] {
+  return metrics.filter((metric) => metric !== 'dynamic-degree-vbench');
+}
+
 /** Means with their intervals, what the paper prints below them, and what the reference clips are like. */
 export function meansTable(table: BenchTable, published: Published | undefined): Html {
-  const { metrics, rows, referenceDegree } = table;
+  const { rows, referenceDegree } = table;
+  const metrics = shownMetrics(table);
   const titles = new Map(rows.map(({ variant, title }) => [variant, title]));
   const ours = rows.map(({ title, cells, missing }): HtmlValue[] => [
     title,
@@ -91,7 +98,9 @@ function dense(table: Html): Html {
 }
 
 /** Each row less the benchmark's own, video by video; undefined where there is no such row. */
-export function differencesTable({ metrics, rows }: BenchTable): Html | undefined {
+export function differencesTable(table: BenchTable): Html | undefined {
+  const { rows } = table;
+  const metrics = shownMetrics(table);
   const compared = rows.filter(({ cells }) => metrics.some((metric) => cells[metric]?.difference));
   if (compared.length === 0) return undefined;
   const lines = compared.map(({ title, cells }: TableRow): HtmlValue[] => [
@@ -140,10 +149,11 @@ function publishedOwn(metric: MetricName): string[] | undefined {
 }
 
 /** What each metric says and what looked at the videos for it. */
-export function metricsTable({ metrics, rows }: BenchTable): Html {
+export function metricsTable(table: BenchTable): Html {
+  const { rows } = table;
   return tableOf(
     ['metric', 'meaning', 'measured by'],
-    metrics.map((metric) => {
+    shownMetrics(table).map((metric) => {
       const { title, meaning } = METRIC_CARDS[metric];
       const summaries = rows.flatMap(({ cells }) => (cells[metric] ? [cells[metric].summary] : []));
       const makers = new Set(

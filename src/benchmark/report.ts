@@ -9,7 +9,7 @@ import { aggregate, type BenchTable } from './aggregate.ts';
 import { type ControllerMeans, controllerMeans, type MotionCurve, motionCurves } from './curves.ts';
 import type { BenchPlan } from './plan.ts';
 import { PUBLISHED, type Published } from './published.ts';
-import { renderTableCsv } from './report-csv.ts';
+import { renderTableCsv, renderVideosCsv } from './report-csv.ts';
 import { renderBenchPage, type SheetPicture } from './report-page.ts';
 import type { BenchControl } from './request.ts';
 import { type BenchResult, readResults } from './result.ts';
@@ -62,6 +62,7 @@ export async function* writeBenchReport(
   const files = {
     'report.json': `${JSON.stringify(JSON.parse(encodeJson(report, 'report')), null, 2)}\n`,
     'table.csv': renderTableCsv(table, published),
+    'videos.csv': renderVideosCsv(results),
     'index.html': page,
   };
   for (const [name, text] of Object.entries(files)) {
