@@ -118,9 +118,10 @@ function controller({ timesteps, identityWeights, overall, videos }: ControllerM
     name: 'mean',
     points: timesteps.map((timestep, step) => [timestep, overall[step]] as const),
   };
+  const [first, last] = [overall[0], overall[overall.length - 1]].map((weight) => weight.toFixed(4));
   const axes = { xLabel: 'timestep', yLabel: 'identity weight', reversed: true };
   return html`<p>Mean over ${counted(videos, 'video')}. Denoising runs from left to right; what identity does not get, motion
-gets.</p>
+gets. Over all groups identity goes from ${first} at the first step to ${last} at the last.</p>
 <div class="plots">${linePlot({ title: 'Each group of blocks', lines, tones: 'ordered', ...axes })}${linePlot(
     {
       title: 'All groups together',

@@ -47,9 +47,8 @@ export async function* writeBenchReport(
   const sheets: SheetPicture[] = [];
   for (const benchCase of plan.cases.slice(0, shown)) {
     throwIfCancelled(signal, 'report');
-    if (!results.some((result) => result.case === benchCase.id)) continue;
     const src = `sheets/${benchCase.id}.png`;
-    await writeCaseSheet(join(out, src), folder, plan, benchCase, results, signal);
+    if (!(await writeCaseSheet(join(out, src), folder, plan, benchCase, results, signal))) continue;
     const { width, height } = await probeMedia(join(out, src));
     sheets.push({ case: benchCase.id, src, width, height });
   }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import {
@@ -22,7 +23,7 @@ const LABEL_WIDTH = 210;
 
 /**
  * The first prompt of a case in every row that has its video, below what was learnt from (Fig. 5, Fig. 6); in Fig. 2
- * a star marks the row in which the subject is best kept.
+ * a star marks the row in which the subject is best kept. Whether there was anything to show.
  */
 export async function writeCaseSheet(
   path: string,
@@ -31,15 +32,16 @@ export async function writeCaseSheet(
   benchCase: BenchCase,
   results: readonly BenchResult[],
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const videos = plan.variants.flatMap((variant) => {
     const found = results.find(
       (result) => result.case === benchCase.id && result.variant === variant.id && result.prompt === 0,
     );
-    return found ? [{ title: variant.title, result: found }] : [];
+    // Numbers stay where somebody has made room by deleting videos.
+    return found && existsSync(join(folder, found.video)) ? [{ title: variant.title, result: found }] : [];
   });
   const [first] = videos;
-  if (!first) return;
+  if (!first) return false;
   const { width, height, frames } = first.result;
   const rows: SheetRow[] = [
     {
@@ -65,6 +67,7 @@ export async function writeCaseSheet(
     cellWidth: CELL_WIDTH,
     labelWidth: LABEL_WIDTH,
   });
+  return true;
 }
 
 /** The video with the highest DINO-I. */
