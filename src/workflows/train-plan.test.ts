@@ -48,6 +48,11 @@ describe('stages of a request', () => {
     expect(stages.map(({ recipe }) => recipe.warmupSteps)).toEqual([4, 10, 10]);
   });
 
+  it('can be left out, but not all', () => {
+    expect(lengths({ method: 'lora', stageSteps: { identity: 5, motion: 0 } })).toEqual([5, 0]);
+    expect(() => lengths({ method: 'lora', stageSteps: { identity: 0, motion: 0 } })).toThrow('none of any');
+  });
+
   it('take rates of their own, and batches by what they learn from', () => {
     const { stages } = plan({
       ...{ ...dreamvideo, learningRate: 1e-2, stageLearningRates: { motion: 1e-3 } },

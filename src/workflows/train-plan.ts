@@ -146,7 +146,12 @@ function planStages(request: TrainRequest, { stages }: Method): StagePlan[] {
 
 /** Steps of each stage: those given one by one, or all divided as published, each stage getting one at least. */
 function stageLengths({ steps, stageSteps }: TrainRequest, stages: readonly Stage[]): number[] {
-  if (steps === undefined) return stages.map(({ name, recipe }) => stageSteps[name] ?? recipe.steps);
+  if (steps === undefined) {
+    const lengths = stages.map(({ name, recipe }) => stageSteps[name] ?? recipe.steps);
+    if (lengths.some((length) => length > 0)) return lengths;
+    const expected = 'a step of some stage';
+    throw new TrainPlanError({ where: 'option --stage-steps', expected, got: 'none of any' });
+  }
   if (steps < stages.length) {
     throw new TrainPlanError({
       where: 'option --steps',

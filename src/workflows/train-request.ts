@@ -38,8 +38,8 @@ const fields = z.strictObject({
   classWord: z.string().min(1).optional(),
   /** Of all stages together, divided among them as published. */
   steps: count.optional(),
-  /** Of single stages, by name; not together with `steps`. */
-  stageSteps: z.record(z.string(), count).default({}),
+  /** Of single stages, by name; not together with `steps`. A stage of 0 steps is left out. */
+  stageSteps: z.record(z.string(), z.number().int().nonnegative()).default({}),
   seed: z.number().int().nonnegative().default(42),
   /** Peak learning rate of every stage. */
   learningRate: z.number().positive().optional(),

@@ -181,12 +181,12 @@ async function* trainStages(
     }),
   );
   for (const message of restored.notices) yield { type: 'notice', message };
-  let { trained } = restored;
+  const { trained } = restored;
   let losses: TrainingLosses = {};
   for (const stage of stages) {
     const first = Math.max(stage.first, restored.step);
     // The last one is opened even where it is done: its samples may be missing.
-    if (first >= stage.end && stage.end < steps) continue;
+    if (first >= stage.end && (stage.end < steps || stage.first === stage.end)) continue;
     const before = stages[stage.index - 1];
     if (before && first === stage.first && isOverwritten(before, plan)) {
       const path = stageFile(run, before);
@@ -198,22 +198,19 @@ async function* trainStages(
     }
     const isHalfDone = first > stage.first;
     const done = yield* trainStage(stage, first, trained, isHalfDone ? restored.optimizer : undefined, made);
-    trained = done.trained;
-    losses = { ...losses, ...done.losses };
+    losses = { ...losses, ...done };
   }
   return { trained, losses };
 }
 
+/** Trains one stage; while it lasts, `trained` holds what its trainer does not. */
 async function* trainStage(
   stage: StagePlan,
   first: number,
-  trained: ReadonlyMap<string, HostTensor>,
-  optimizer: ReadonlyMap<string, HostTensor> | undefined,
+  trained: Map<string, HostTensor>,
+  optimizer: Map<string, HostTensor> | undefined,
   { run, request, plan, base, data, runtime, context, control }: StageContext,
-): AsyncGenerator<
-  WorkflowEvent,
-  { readonly trained: ReadonlyMap<string, HostTensor>; readonly losses: TrainingLosses }
-> {
+): AsyncGenerator<WorkflowEvent, TrainingLosses> {
   const { name } = stage.stage;
   const many = stage.stages > 1;
   yield {
@@ -240,8 +237,8 @@ async function* trainStage(
     const losses = yield* trainingLoop(session, run, first, {
       ...{ request, base, method, plan: stage, total: plan.steps, trained, data, runtime, context, control },
     });
-    const { parameters } = await session.read();
-    return { trained: new Map([...trained, ...parameters]), losses };
+    for (const [parameter, tensor] of (await session.read()).parameters) trained.set(parameter, tensor);
+    return losses;
   } finally {
     await session.close();
   }

@@ -47,6 +47,8 @@ const EPSILON = 1e-8;
 /** The compiled objectives of a stage's phases over the parameters that it trains. */
 export class TrainingSession {
   readonly trainer: Trainer;
+  /** Every parameter of the method, in its order: those that the trainer holds and all others. */
+  readonly names: readonly string[];
   private readonly setup: TrainingSetup;
   private readonly settings: PlanSettings;
   /** By phase, with and without a condition. */
@@ -54,26 +56,31 @@ export class TrainingSession {
 
   private constructor(
     setup: TrainingSetup,
-    settings: PlanSettings,
+    names: readonly string[],
     trainer: Trainer,
     objectives: ReadonlyMap<string, ReadonlyMap<boolean, Executable>>,
   ) {
     this.setup = setup;
-    this.settings = settings;
+    this.names = names;
+    this.settings = settingsOf(setup);
     this.trainer = trainer;
     this.objectives = objectives;
   }
 
-  /** Takes what the stage trains out of `trained`; everything else in there is a weight. */
+  /**
+   * Takes what the stage trains out of `trained`, so that there is one copy of it, and `optimizer`; everything
+   * else in `trained` is a weight.
+   */
   static async open(
     runtime: Runtime,
     setup: TrainingSetup,
-    trained: ReadonlyMap<string, HostTensor>,
-    optimizer?: ReadonlyMap<string, HostTensor>,
+    trained: Map<string, HostTensor>,
+    optimizer?: Map<string, HostTensor>,
   ): Promise<TrainingSession> {
     const { method, plan, config } = setup;
     const { betas, weightDecay, maxGradientNorm } = plan.recipe;
-    const held = heldBy(plan, method.parameters(config));
+    const parameters = method.parameters(config);
+    const held = heldBy(plan, parameters);
     const trainer = await runtime.createTrainer({
       tensors: [...held].map(([name, { shape, group }]) => ({ name, shape, group })),
       optimizer: {
@@ -83,8 +90,12 @@ export class TrainingSession {
         ...(maxGradientNorm !== undefined && { maxGradientNorm }),
       },
     });
-    const parameters = new Map([...held.keys()].map((name) => [name, trained.get(name)!]));
-    await trainer.load({ parameters, optimizer });
+    await trainer.load({
+      parameters: new Map([...held.keys()].map((name) => [name, trained.get(name)!])),
+      optimizer,
+    });
+    for (const name of held.keys()) trained.delete(name);
+    optimizer?.clear();
     const weights: WeightTable = new Map<string, FileRegion | HostTensor>([...setup.weights, ...trained]);
     const objectives = new Map<string, Map<boolean, Executable>>();
     for (const phase of plan.stage.phases) {
@@ -104,7 +115,7 @@ export class TrainingSession {
       }
       objectives.set(phase.name, forms);
     }
-    return new TrainingSession(setup, settingsOf(setup), trainer, objectives);
+    return new TrainingSession(setup, [...parameters.keys()], trainer, objectives);
   }
 
   /** Forward, backward and update of one step; everything random is a function of (seed, step). */

@@ -10,16 +10,16 @@ export interface TrainingState {
   /** Steps done, of all stages. */
   readonly step: number;
   /** Every tensor of the method; what no stage has trained yet has its initial value. */
-  readonly trained: ReadonlyMap<string, HostTensor>;
+  readonly trained: Map<string, HostTensor>;
   /** Of the stage that the last step belonged to. */
-  readonly optimizer?: ReadonlyMap<string, HostTensor>;
+  readonly optimizer?: Map<string, HostTensor>;
   readonly notices: readonly string[];
 }
 
 /** The newest checkpoint, or the initial state. */
 export async function restoreTraining(
   run: OpenRun,
-  initial: () => Promise<ReadonlyMap<string, HostTensor>>,
+  initial: () => Promise<Map<string, HostTensor>>,
 ): Promise<TrainingState> {
   const { checkpoint, notices } = await latestCheckpoint(run);
   if (!checkpoint) return { step: 0, trained: await initial(), notices };
@@ -32,7 +32,7 @@ export async function restoreTraining(
   return { step: checkpoint.step, trained, optimizer, notices };
 }
 
-/** Writes everything that the rest of the run depends on; returns the file. */
+/** Writes everything that the rest of the run depends on, `trained` being what the trainer does not hold. */
 export async function saveTraining(
   session: TrainingSession,
   trained: ReadonlyMap<string, HostTensor>,
@@ -41,7 +41,7 @@ export async function saveTraining(
   keep: number,
 ): Promise<string> {
   const { parameters, optimizer } = await session.read();
-  const tensors = new Map([...trained, ...parameters]);
+  const tensors = new Map(session.names.map((name) => [name, parameters.get(name) ?? trained.get(name)!]));
   for (const [name, tensor] of optimizer) tensors.set(OPTIMIZER_PREFIX + name, tensor);
   return (await saveCheckpoint(run, { step, tensors, progress: {} }, { keep })).path;
 }

@@ -9,10 +9,11 @@ import type { Method } from '../../src/methods/index.ts';
 import { createRuntime } from '../../src/runtime/index.ts';
 import { readAdapterFile } from '../../src/store/adapter-file.ts';
 import { readLoraFile, writeLoraFile } from '../../src/store/lora-file.ts';
-import { readMethodFile } from '../../src/store/method-file.ts';
+import { readMethodFile, writeMethodFile } from '../../src/store/method-file.ts';
 import { CancelledError } from '../../src/tensor/errors.ts';
-import { floats, maxAbsDifference, reshaped } from '../../src/tensor/host-tensor.ts';
+import { asFloats, floats, maxAbsDifference, reshaped } from '../../src/tensor/host-tensor.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../src/tensor/safetensors.ts';
+import { openBase } from '../../src/workflows/base.ts';
 import { exportAdapter, exportRequestSchema } from '../../src/workflows/export.ts';
 import { generate } from '../../src/workflows/generate.ts';
 import { type GenerateRequestInput, generateRequestSchema } from '../../src/workflows/generate-request.ts';
@@ -244,6 +245,47 @@ describe('methods', () => {
     });
     const made = await video('full/after-identity.safetensors', { base: at('base'), out: at('early') });
     expect(existsSync(made.video)).toBe(true);
+  });
+
+  it('a stage of no steps is left out: the model is that of the stage before', async () => {
+    const change = { stageSteps: { identity: 3, motion: 0 } };
+    await run(train(request('full', 'subject-only', change), context()));
+    expect(steps()).toHaveLength(3);
+    expect(existsSync(at('subject-only', 'after-identity.safetensors'))).toBe(false);
+    const only = await readMethodFile(at('subject-only', 'adapter.safetensors'));
+    expect(only.tensors).toEqual((await readMethodFile(at('full', 'after-identity.safetensors'))).tensors);
+  });
+
+  it('DreamVideo’s learnt word acts where a prompt names the subject, and nowhere else', async () => {
+    const { method, tensors, header } = await readMethodFile(at('dreamvideo', 'adapter.safetensors'));
+    const token = asFloats(tensors.get('subject_token')!);
+    const other = new Map([
+      ...tensors,
+      [
+        'subject_token',
+        floats(
+          token.shape,
+          token.data.map((x) => x + 1),
+        ),
+      ],
+    ]);
+    const { transformer: config } = await openBase(at('base'));
+    const contents = { method, config, tensors: other, base: header.base, record: header.record };
+    await writeMethodFile(at('other.safetensors'), contents as Parameters<typeof writeMethodFile>[1]);
+    const apart = async (prompt: string) => {
+      const asked = { prompts: [prompt], guidance: 1 };
+      const own = await video('dreamvideo', asked);
+      const changed = await video('other.safetensors', {
+        ...asked,
+        base: at('base'),
+        out: at('of-other'),
+        reference: at('dreamvideo', 'reference.png'),
+      });
+      return maxAbsDifference(await latentsOf(own.latents), await latentsOf(changed.latents));
+    };
+    expect(await apart('a disc in the forest')).toBeGreaterThan(1e-3);
+    expect(await apart('a house in the forest')).toBe(0);
+    expect(messages().join()).toContain('"a house in the forest" does not name the subject');
   });
 
   it('DreamVideo: guidance 9 where none is asked for; no photo is taken by models without a condition', async () => {
