@@ -1,8 +1,8 @@
 import { type Method, markPhrase, SubjectWordError } from '../methods/index.ts';
 import type { FeatureCache } from '../store/feature-cache.ts';
 import { type FloatTensor, floats, reshaped, zeros } from '../tensor/host-tensor.ts';
+import { encodeText } from './encode-text.ts';
 import type { EncoderSource } from './encoders.ts';
-import { encodeText } from './prepare.ts';
 
 /** Ones at the tokens [S] of a caption that are the subject's word; refuses a caption without it, by name. */
 export async function markSubject(

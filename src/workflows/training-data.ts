@@ -4,9 +4,10 @@ import { DatasetError, type DatasetItem, readDataset } from '../store/dataset.ts
 import { FeatureCache } from '../store/feature-cache.ts';
 import type { FloatTensor } from '../tensor/host-tensor.ts';
 import type { Base } from './base.ts';
+import { encodeText } from './encode-text.ts';
 import type { EncoderSource } from './encoders.ts';
 import type { ItemFeatures } from './features.ts';
-import { encodeText, prepareFeatures, type SampleShape } from './prepare.ts';
+import { prepareFeatures, type SampleShape } from './prepare.ts';
 import { wordEmbedding } from './subject-word.ts';
 import { type DataKind, phasesOf } from './train-plan.ts';
 import type { TrainRequest } from './train-request.ts';
