@@ -5,6 +5,7 @@ import type { BenchmarkName } from './request.ts';
 export interface PublishedRow {
   /** The variant that it is about. */
   readonly variant: string;
+  readonly title: string;
   readonly values: Partial<Readonly<Record<MetricName, number>>>;
 }
 
@@ -33,6 +34,7 @@ export const PUBLISHED: Partial<Readonly<Record<BenchmarkName, Published>>> = {
     rows: [
       {
         variant: 'dualreal',
+        title: 'DualReal',
         values: {
           'clip-t': 0.323,
           'clip-i': 0.629,
@@ -54,7 +56,11 @@ export const PUBLISHED: Partial<Readonly<Record<BenchmarkName, Published>>> = {
   table2: {
     source: `${DUALREAL}, Table 2`,
     rows: [
-      { variant: 'without-groups', values: { 'dynamic-degree': 5.83, 'dynamic-degree-deviation': -3.21 } },
+      {
+        variant: 'without-groups',
+        title: 'without weight groups',
+        values: { 'dynamic-degree': 5.83, 'dynamic-degree-deviation': -3.21 },
+      },
     ],
     remarks: [
       ENCODERS,
@@ -63,7 +69,13 @@ export const PUBLISHED: Partial<Readonly<Record<BenchmarkName, Published>>> = {
   },
   table3: {
     source: `${DUALREAL}, Table 3`,
-    rows: [{ variant: 'groups-1', values: { 'dynamic-degree': 5.83, 'dynamic-degree-deviation': -3.21 } }],
+    rows: [
+      {
+        variant: 'groups-1',
+        title: 'n = 1',
+        values: { 'dynamic-degree': 5.83, 'dynamic-degree-deviation': -3.21 },
+      },
+    ],
     remarks: [
       ENCODERS,
       "The paper's model has 42 blocks and takes n = 1, 2, 7 and 42: one weight for each block is the last row here too.",

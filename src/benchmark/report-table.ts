@@ -60,7 +60,6 @@ function shownMetrics({ metrics }: BenchTable): MetricName[] {
 export function meansTable(table: BenchTable, published: Published | undefined): Html {
   const { rows, referenceDegree } = table;
   const metrics = shownMetrics(table);
-  const titles = new Map(rows.map(({ variant, title }) => [variant, title]));
   const ours = rows.map(({ title, cells, missing }): HtmlValue[] => [
     title,
     ...metrics.map((metric): HtmlValue => {
@@ -71,8 +70,8 @@ export function meansTable(table: BenchTable, published: Published | undefined):
       return [shown, below(range(metric, cell.summary.interval))];
     }),
   ]);
-  const theirs = (published?.rows ?? []).map(({ variant, values }): HtmlValue[] => [
-    html`<span class="soft">${titles.get(variant) ?? variant}, as published</span>`,
+  const theirs = (published?.rows ?? []).map(({ title, values }): HtmlValue[] => [
+    html`<span class="soft">${title}, as published</span>`,
     ...metrics.map((metric): HtmlValue => {
       const value = values[metric];
       return html`<span class="soft">${value === undefined ? NONE : formatNumber(metric, value)}</span>`;

@@ -16,8 +16,8 @@ export function renderTableText(table: BenchTable, published: Published | undefi
         return cell ? `${formatNumber(metric, cell.summary.mean)}${cell.best ? '*' : ' '}` : '– ';
       }),
     ]),
-    ...(published?.rows ?? []).map(({ variant, values }) => [
-      `${rows.find((row) => row.variant === variant)?.title ?? variant} (paper)`,
+    ...(published?.rows ?? []).map(({ title, values }) => [
+      `${title} (paper)`,
       ...metrics.map((metric) => {
         const value = values[metric];
         return value === undefined ? '– ' : `${formatNumber(metric, value)} `;
