@@ -53,36 +53,33 @@ it('has no mean of curves with other steps, or of none', () => {
 
 it('sets a metric against the motion steps of each way of training', () => {
   const plan = planOf(
-    { benchmark: 'fig2', methods: ['lora', 'isolated'], motionSteps: [100, 0, 50] },
+    { benchmark: 'fig2', methods: ['lora', 'isolated'], identitySteps: [30], motionSteps: [100, 0, 50] },
     ['a'],
     1,
   );
   expect(plan.variants.map(({ id }) => id)).toEqual([
-    ...['isolated-motion-0', 'isolated-motion-50', 'isolated-motion-100'],
-    ...['lora-motion-0', 'lora-motion-50', 'lora-motion-100'],
+    ...['isolated-30-0', 'isolated-30-50', 'isolated-30-100'],
+    ...['lora-30-0', 'lora-30-50', 'lora-30-100'],
   ]);
   const values = [0.5, 0.8, 0.4, 0.6, 0.3, 0.2];
   const results = plan.variants.map(({ id }, i) => resultOf('a', id, 0, [measured('dino-i', values[i])]));
-  expect(motionCurves(plan, aggregate(plan, results))).toEqual([
+  const common = { identitySteps: 30, metric: 'dino-i' };
+  expect(motionCurves(aggregate(plan, results))).toEqual([
     {
-      method: 'isolated',
-      metric: 'dino-i',
+      ...{ ...common, method: 'isolated', best: 50 },
       points: [
         [0, 0.5],
         [50, 0.8],
         [100, 0.4],
       ],
-      best: 50,
     },
     {
-      method: 'lora',
-      metric: 'dino-i',
+      ...{ ...common, method: 'lora', best: 0 },
       points: [
         [0, 0.6],
         [50, 0.3],
         [100, 0.2],
       ],
-      best: 0,
     },
   ]);
 });

@@ -1,8 +1,7 @@
-import { METRIC_NAMES, type MetricName } from '../evaluation/index.ts';
+import type { MetricName } from '../evaluation/index.ts';
 import type { BenchTable } from './aggregate.ts';
-import type { BenchPlan } from './plan.ts';
 import type { BenchResult, ControllerCurve } from './result.ts';
-import { motionStepsOf } from './variants.ts';
+import { stagesOf } from './variants.ts';
 
 /** Fig. 7: identity weights, mean over videos. */
 export interface ControllerMeans extends ControllerCurve {
@@ -41,25 +40,30 @@ export function controllerMeans(
 /** Fig. 2: a metric of one way of training, against the length of its motion stage. */
 export interface MotionCurve {
   readonly method: string;
+  readonly identitySteps: number;
   readonly metric: MetricName;
   readonly points: readonly (readonly [motionSteps: number, mean: number])[];
   /** Length with the highest mean. */
   readonly best: number;
 }
 
-/** From a table of Fig. 2's rows; metrics that every row has. */
-export function motionCurves(plan: BenchPlan, table: BenchTable): MotionCurve[] {
-  const methods = new Set(plan.variants.flatMap(({ id }) => motionStepsOf(id)?.method ?? []));
-  return [...methods].flatMap((method) =>
-    METRIC_NAMES.flatMap((metric) => {
-      const points = table.rows.flatMap(({ variant, cells }) => {
-        const at = motionStepsOf(variant);
-        const cell = cells[metric];
-        return at?.method === method && cell ? [[at.steps, cell.summary.mean] as const] : [];
-      });
-      if (points.length === 0) return [];
-      const [best] = points.reduce((top, point) => (point[1] > top[1] ? point : top));
-      return [{ method, metric, points, best }];
-    }),
-  );
+/** From a table of Fig. 2's rows, one curve for each metric, way of training and length of the identity stage. */
+export function motionCurves(table: BenchTable): MotionCurve[] {
+  const curves = new Map<string, Omit<MotionCurve, 'best' | 'points'> & { points: [number, number][] }>();
+  for (const { variant, cells } of table.rows) {
+    const stages = stagesOf(variant);
+    for (const metric of stages ? table.metrics : []) {
+      const cell = cells[metric];
+      if (!stages || !cell) continue;
+      const { method, identity, motion } = stages;
+      const key = `${method} ${identity} ${metric}`;
+      const curve = curves.get(key) ?? { method, identitySteps: identity, metric, points: [] };
+      curve.points.push([motion, cell.summary.mean]);
+      curves.set(key, curve);
+    }
+  }
+  return [...curves.values()].map((curve) => ({
+    ...curve,
+    best: curve.points.reduce((top, point) => (point[1] > top[1] ? point : top))[0],
+  }));
 }

@@ -8,7 +8,7 @@ import { FileFormatError } from '../tensor/errors.ts';
 import { parseStrictJson } from '../tensor/strict-json.ts';
 import { BenchmarkError } from './benchmark-error.ts';
 import { benchRequestSchema } from './request.ts';
-import type { Variant } from './variants.ts';
+import { stagesOf, type Variant } from './variants.ts';
 
 const text = z.string().min(1);
 const safeName = text.refine((name) => {
@@ -100,7 +100,7 @@ export async function readPlan(folder: string): Promise<BenchPlan> {
 export function trainingFields(plan: BenchPlan, variant: string): JsonObject {
   const { train, trainOf } = plan.request;
   const own = plan.variants.find(({ id }) => id === variant)!;
-  const asked = trainOf[variant] ?? trainOf[variant.replace(/-motion-\d+$/, '')] ?? {};
+  const asked = trainOf[variant] ?? trainOf[stagesOf(variant)?.method ?? variant] ?? {};
   return [train, own.train, asked].reduce<JsonObject>(withFields, {});
 }
 

@@ -34,19 +34,21 @@ export function renderBenchPage(page: BenchPage): string {
   const { plan, table, published, madeBy } = page;
   const { title, about } = BENCHMARK_CARDS[plan.request.benchmark];
   const isCurve = plan.request.benchmark === 'fig7';
+  const curve = page.controller
+    ? [section('Identity weight along denoising', controller(page.controller, plan))]
+    : [];
   return renderPage({
     title,
     lead: about,
     madeBy,
     body: [
       basis(plan, table),
-      ...(page.controller
-        ? [section('Identity weight along denoising', controller(page.controller, plan))]
-        : []),
+      ...(isCurve ? curve : []),
       ...(page.motion.length > 0 ? [section('What becomes of the subject', motionPlots(page.motion))] : []),
       ...(table.rows.length > 0 && !isCurve ? [section('Numbers', numbers(table, plan, published))] : []),
       ...(table.improvements.length > 0 ? [section('Two ways to a percentage', percentages(table))] : []),
       ...(page.sheets.length > 0 ? [section('Videos', sheets(page))] : []),
+      ...(isCurve ? [] : curve),
       section('How this was measured', method(page)),
     ],
   });
@@ -107,6 +109,8 @@ that as (own âˆ’ mean of the others) / own. Against the mean of the others, as â
 ${improvementsTable(improvements)}`;
 }
 
+const LEAST_WEIGHT_SPAN = 0.004;
+
 function controller({ timesteps, identityWeights, overall, videos }: ControllerMeans, plan: BenchPlan): Html {
   const groups = identityWeights[0].length;
   const blocks = plan.base.blocks / groups;
@@ -119,7 +123,10 @@ function controller({ timesteps, identityWeights, overall, videos }: ControllerM
     points: timesteps.map((timestep, step) => [timestep, overall[step]] as const),
   };
   const [first, last] = [overall[0], overall[overall.length - 1]].map((weight) => weight.toFixed(4));
-  const axes = { xLabel: 'timestep', yLabel: 'identity weight', reversed: true };
+  const all = identityWeights.flat();
+  // A change of less than a twentieth looks as small as it is.
+  const yRange = widened(all, Math.max(LEAST_WEIGHT_SPAN, 0.05 * Math.max(...all)));
+  const axes = { xLabel: 'timestep', yLabel: 'identity weight', reversed: true, yRange };
   return html`<p>Mean over ${counted(videos, 'video')}. Denoising runs from left to right; what identity does not get, motion
 gets. Over all groups identity goes from ${first} at the first step to ${last} at the last.</p>
 <div class="plots">${linePlot({ title: 'Each group of blocks', lines, tones: 'ordered', ...axes })}${linePlot(
@@ -134,6 +141,16 @@ gets. Over all groups identity goes from ${first} at the first step to ${last} a
 
 const SHOWN_IN_FIG2: readonly MetricName[] = ['clip-i', 'dino-i', 'motion-fidelity'];
 
+/** Of a metric's axis: differences below what means of so few videos tell look flat. */
+const LEAST_SPAN = 0.02;
+
+/** The range of values, at least so wide, around its middle. */
+function widened(values: readonly number[], span: number): readonly [number, number] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const extra = Math.max(0, span - (high - low)) / 2;
+  return [low - extra, high + extra];
+}
+
 function motionPlots(curves: readonly MotionCurve[]): Html {
   const plots = SHOWN_IN_FIG2.flatMap((metric) => {
     const lines = curves.filter((curve) => curve.metric === metric);
@@ -142,14 +159,22 @@ function motionPlots(curves: readonly MotionCurve[]): Html {
       title: METRIC_CARDS[metric].title,
       xLabel: 'motion steps',
       yLabel: METRIC_CARDS[metric].title,
-      lines: lines.map(({ method: name, points }) => ({ name, points })),
+      yRange: widened(
+        lines.flatMap(({ points }) => points.map(([, value]) => value)),
+        LEAST_SPAN,
+      ),
+      lines: lines.map((curve) => ({ name: nameOf(curve), points: curve.points })),
     });
   });
   const best = curves.filter(({ metric }) => metric === 'dino-i');
   return html`<p>Means over the same cases and prompts; only the length of the motion stage differs.
-${best.map(({ method: name, best: steps }) => `DINO-I of ${name} is highest at ${steps} motion steps. `)}</p>
+${best.map((curve) => `DINO-I of ${nameOf(curve)} is highest at ${curve.best} motion steps. `)}</p>
 <div class="plots">${plots}</div>
 `;
+}
+
+function nameOf({ method: way, identitySteps }: MotionCurve): string {
+  return `${way}, ${identitySteps} identity steps`;
 }
 
 function sheets({ sheets: list, plan }: BenchPage): Html {
@@ -179,7 +204,7 @@ function method({ plan, table, times }: BenchPage): Html {
 Only cases that are complete in every row count. Intervals: percentile bootstrap, ${resamples} resamples,
 ${Math.round(100 * level)} %; the videos of one case are drawn together${table.counted.length === 1 ? ' (here, with one case, those of one prompt)' : ''}.
 Videos of ${plan.frames} frames; sampling: ${[...given, ...guidance].join(', ')}.</p>
-${table.metrics.length > 0 ? metricsTable(table) : undefined}
+${table.metrics.length > 0 && benchmark !== 'fig7' ? metricsTable(table) : undefined}
 <h3>Rows</h3>
 ${tableOf(
   ['row', 'training request'],

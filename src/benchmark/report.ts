@@ -88,6 +88,6 @@ export function reportOf(plan: BenchPlan, results: readonly BenchResult[]): Benc
     table,
     ...(published && { published }),
     ...(controller && { controller }),
-    ...(benchmark === 'fig2' && { motion: motionCurves(plan, table) }),
+    ...(benchmark === 'fig2' && { motion: motionCurves(table) }),
   };
 }

@@ -48,7 +48,12 @@ export const benchRequestSchema = z.strictObject({
   prompts: count.or(z.literal('all')).optional(),
   /** Some of the rows, by name. */
   methods: z.array(z.string().min(1)).min(1).optional(),
-  /** Lengths of the motion stage that Fig. 2 compares. */
+  /** Lengths of the identity stage, and of the motion stage after each of them, that Fig. 2 compares. */
+  identitySteps: z
+    .array(count)
+    .min(1)
+    .refine((steps) => new Set(steps).size === steps.length, 'different numbers')
+    .default([300]),
   motionSteps: z
     .array(z.number().int().nonnegative())
     .min(2)

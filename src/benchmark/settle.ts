@@ -9,7 +9,7 @@ import type { BenchCase, BenchPlan } from './plan.ts';
 import type { BenchRequest } from './request.ts';
 import { balancedDraw } from './subset.ts';
 import { UNIVERSE_GENERIC, universeArtHash, universeCases } from './universe-cases.ts';
-import { variantsOf } from './variants.ts';
+import { stagesOf, variantsOf } from './variants.ts';
 
 /** Of the universe, where a request does not say how many. */
 const DEFAULT_CASES = 4;
@@ -94,21 +94,21 @@ function wanted(asked: number | 'all' | undefined, otherwise: number | 'all'): n
 function requireFreeFields({ benchmark, train, trainOf }: BenchRequest): void {
   for (const fields of [train, ...Object.values(trainOf)]) {
     const own = Object.keys(fields).filter((name) => OWN_FIELDS.includes(name));
-    const stages = fields.stageSteps;
-    const motion =
-      benchmark === 'fig2' && typeof stages === 'object' && stages !== null && 'motion' in stages;
-    if (own.length === 0 && !motion) continue;
+    const stages = benchmark === 'fig2' && 'stageSteps' in fields;
+    if (own.length === 0 && !stages) continue;
     throw new BenchmarkError({
       where: 'option --train',
       expected: 'settings of the training that the benchmark does not decide itself',
-      got: [...own, ...(motion ? ['stageSteps.motion'] : [])].join(', '),
-      ...(motion && { hint: 'the lengths of the motion stage are what Fig. 2 compares: --motion-steps' }),
+      got: [...own, ...(stages ? ['stageSteps'] : [])].join(', '),
+      ...(stages && {
+        hint: 'the lengths of the stages are what Fig. 2 compares: --identity-steps, --motion-steps',
+      }),
     });
   }
 }
 
 function requireKnownRows({ trainOf }: BenchRequest, variants: BenchPlan['variants']): void {
-  const names = new Set(variants.flatMap(({ id }) => [id, id.replace(/-motion-\d+$/, '')]));
+  const names = new Set(variants.flatMap(({ id }) => [id, stagesOf(id)?.method ?? id]));
   const unknown = Object.keys(trainOf).filter((name) => !names.has(name));
   if (unknown.length === 0) return;
   throw new BenchmarkError({

@@ -3,7 +3,7 @@ import { trainRequestSchema } from '../workflows/train-request.ts';
 import { planOf } from './plan.cases.ts';
 import { trainingFields } from './plan.ts';
 import { BENCHMARK_NAMES } from './request.ts';
-import { BENCHMARK_CARDS, IDENTITY_STEPS } from './variants.ts';
+import { BENCHMARK_CARDS } from './variants.ts';
 
 const idsOf = (...asked: Parameters<typeof planOf>) => planOf(...asked).variants.map(({ id }) => id);
 
@@ -78,26 +78,30 @@ describe('the training of a row', () => {
     });
   });
 
-  it('for Fig. 2 keeps the identity stage and varies the motion stage', () => {
+  it('for Fig. 2 has every identity stage with every motion stage', () => {
     const plan = planOf(
       {
         benchmark: 'fig2',
         methods: ['isolated', 'lora'],
+        identitySteps: [77, 9],
         motionSteps: [0, 40],
-        trainOf: { lora: { stageSteps: { identity: 77 } } },
+        trainOf: { lora: { options: { rank: 4 } } },
       },
       ['a'],
       1,
     );
-    expect(trainingFields(plan, 'isolated-motion-40').stageSteps).toEqual({
-      identity: IDENTITY_STEPS,
-      motion: 40,
-    });
-    expect(trainingFields(plan, 'lora-motion-40').stageSteps).toEqual({ identity: 77, motion: 40 });
+    expect(plan.variants.slice(0, 4).map(({ id }) => id)).toEqual([
+      'isolated-9-0',
+      'isolated-9-40',
+      'isolated-77-0',
+      'isolated-77-40',
+    ]);
+    expect(trainingFields(plan, 'isolated-77-40').stageSteps).toEqual({ identity: 77, motion: 40 });
     // A stage has at least one step: at this rate it changes nothing.
-    expect(trainingFields(plan, 'lora-motion-0')).toMatchObject({
+    expect(trainingFields(plan, 'lora-77-0')).toMatchObject({
       stageSteps: { identity: 77, motion: 1 },
       stageLearningRates: { motion: 1e-30 },
+      options: { rank: 4 },
     });
     expect(Math.fround(1e-3 - 1e-30)).toBe(Math.fround(1e-3));
   });

@@ -77,9 +77,6 @@ const ISOLATED: readonly Variant[] = [
   ...METHODS.filter(({ id }) => id === 'lora' || id === 'full'),
 ];
 
-/** Steps of the identity stage in Fig. 2 where neither `train` nor `trainOf` names them. */
-export const IDENTITY_STEPS = 300;
-
 /** The rows of a benchmark on a transformer of so many blocks; only those asked for, in the table's order. */
 export function variantsOf(request: BenchRequest, blocks: number): Variant[] {
   const { benchmark, methods } = request;
@@ -130,15 +127,18 @@ function safeId(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-function motionSeries(method: Variant, { motionSteps, train, trainOf }: BenchRequest): Variant[] {
-  const identity = identitySteps(trainOf[method.id]) ?? identitySteps(train) ?? IDENTITY_STEPS;
-  return [...motionSteps]
-    .sort((a, b) => a - b)
-    .map((motion) => ({
-      id: `${method.id}-motion-${motion}`,
-      title: `${method.title}, ${motion} motion steps`,
+function motionSeries(method: Variant, { identitySteps, motionSteps }: BenchRequest): Variant[] {
+  return ascending(identitySteps).flatMap((identity) =>
+    ascending(motionSteps).map((motion) => ({
+      id: `${method.id}-${identity}-${motion}`,
+      title: `${method.title}, ${identity} + ${motion} steps`,
       train: { ...method.train, ...(motion > 0 ? lengths(identity, motion) : untouched(identity)) },
-    }));
+    })),
+  );
+}
+
+function ascending(numbers: readonly number[]): number[] {
+  return [...numbers].sort((a, b) => a - b);
 }
 
 function lengths(identity: number, motion: number): Variant['train'] {
@@ -150,18 +150,12 @@ function untouched(identity: number): Variant['train'] {
   return { ...lengths(identity, 1), stageLearningRates: { motion: 1e-30 } };
 }
 
-function identitySteps(fields: BenchRequest['train'] | undefined): number | undefined {
-  const stages = fields?.stageSteps;
-  if (typeof stages !== 'object' || stages === null || Array.isArray(stages)) return undefined;
-  return typeof stages.identity === 'number' ? stages.identity : undefined;
-}
-
-/** Of a Fig. 2 row: which method, and how long its motion stage was. */
-export function motionStepsOf(
+/** What a row of Fig. 2 is: `lora-300-50` is two LoRAs, 300 steps of identity, then 50 of motion. */
+export function stagesOf(
   variant: string,
-): { readonly method: string; readonly steps: number } | undefined {
-  const match = /^(.+)-motion-(\d+)$/.exec(variant);
-  return match ? { method: match[1], steps: Number(match[2]) } : undefined;
+): { readonly method: string; readonly identity: number; readonly motion: number } | undefined {
+  const match = /^(.+)-(\d+)-(\d+)$/.exec(variant);
+  return match ? { method: match[1], identity: Number(match[2]), motion: Number(match[3]) } : undefined;
 }
 
 function chosen(all: readonly Variant[], names: readonly string[]): Variant[] {

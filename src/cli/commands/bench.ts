@@ -94,7 +94,9 @@ function addBenchmark(group: Command, name: BenchmarkName): void {
     .option('--threads <n>', 'compute threads', number)
     .option('--json', 'the report as JSON');
   if (name === 'fig2') {
-    command.option('--motion-steps <list>', 'lengths of the motion stage (0,50,100,200,400)', numbers);
+    command
+      .option('--identity-steps <list>', 'lengths of the identity stage (300)', numbers)
+      .option('--motion-steps <list>', 'lengths of the motion stage (0,50,100,200,400)', numbers);
   }
   command.action((flags: BenchFlags) => runBenchmark(name, flags));
 }
