@@ -167,7 +167,8 @@ function motionPlots(curves: readonly MotionCurve[]): Html {
     });
   });
   const best = curves.filter(({ metric }) => metric === 'dino-i');
-  return html`<p>Means over the same cases and prompts; only the length of the motion stage differs.
+  return html`<p>Means over the same cases and prompts; rows are named by their steps of
+identity + motion.
 ${best.map((curve) => `DINO-I of ${nameOf(curve)} is highest at ${curve.best} motion steps. `)}</p>
 <div class="plots">${plots}</div>
 `;
