@@ -31,7 +31,11 @@ beforeAll(async () => {
   for (const model of ['clip', 'text', 'vae'] as const) {
     const variant = 'shipped';
     const task = await openTask({ model, variant, seed: 1, cacheFolder: folder, weightsFolder, batch: 2 });
-    await writeModel(weightsFolder, { model, variant, parameters: new Map([...task.initialize(1), ...task.fixed]) });
+    await writeModel(weightsFolder, {
+      model,
+      variant,
+      parameters: new Map([...task.initialize(1), ...task.fixed]),
+    });
   }
 }, 120_000);
 

@@ -18,6 +18,11 @@ export const LOCAL_SIDE = 32;
 const MOMENT_SHARE = 0.3;
 /** Share of subjects that are recoloured, both views alike, which makes more subjects of them. */
 const RECOLOURED_SHARE = 0.5;
+/**
+ * Scenes of a batch. So few that every view meets many others of its own scene, which it must be told apart
+ * from, while its partner is in another: what they have in common cannot be the place.
+ */
+const SCENES = 3;
 
 /**
  * Views of one subject each: two renderings in different scenes, and small crops around the subject from
@@ -31,13 +36,14 @@ export function dinoBatcher({ seed, cacheFolder, batch = DINO_RECIPE.batch }: Ba
     const whole = new Float32Array(2 * batch * 3 * SIDE * SIDE);
     const small = new Float32Array(LOCAL_VIEWS * batch * 3 * LOCAL_SIDE * LOCAL_SIDE);
     const order = randomStream(seed, 'subjects', step).permutation(subjects.length);
+    const places = randomStream(seed, 'scenes', step).permutation(scenes.length).slice(0, SCENES);
     for (let b = 0; b < batch; b++) {
       const stream = randomStream(seed, 'views', step, b);
       const subject = subjects[order[b % subjects.length]];
-      const places = stream.permutation(scenes.length);
+      const own = stream.permutation(SCENES);
       const angle = stream.uniform() < RECOLOURED_SHARE ? stream.uniform() * 2 * Math.PI : 0;
       const pictures = [0, 1].map((view) => {
-        const pixels = renderOne(stream, atlas, catalogue, subject, scenes[places[view]]);
+        const pixels = renderOne(stream, atlas, catalogue, subject, scenes[places[own[view]]]);
         return { ...pixels, frames: recoloured(pixels, angle) };
       });
       for (const [view, picture] of pictures.entries()) {
