@@ -44,9 +44,9 @@ export async function recipeOf(request: GenerateRequest, { base, trained, refere
 
 export function jobsOf(request: GenerateRequest, { run }: Source, recipe: Recipe): Job[] {
   const out = resolve(request.out ?? run?.outputsFolder ?? 'outputs');
-  return [...new Set(request.prompts)].flatMap((prompt) =>
+  return [...seedsOf(request)].flatMap(([prompt, first]) =>
     Array.from({ length: request.count }, (_, i) => {
-      const seed = request.seed + i;
+      const seed = first + i;
       const folder = join(out, outputId(prompt, seed, { prompt, seed, ...recipe }));
       return {
         prompt,
@@ -58,6 +58,15 @@ export function jobsOf(request: GenerateRequest, { run }: Source, recipe: Recipe
       };
     }),
   );
+}
+
+/** The first seed of each prompt; of a prompt given twice the first one's. */
+function seedsOf({ prompts, seed, seeds }: GenerateRequest): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const [i, prompt] of prompts.entries()) {
+    if (!found.has(prompt)) found.set(prompt, seeds?.[i] ?? seed);
+  }
+  return found;
 }
 
 /** Writes everything needed to make a video again beside it. */

@@ -17,6 +17,8 @@ export const generateRequestSchema = z.strictObject({
   /** Videos per prompt; the i-th uses seed + i. */
   count: count.default(1),
   seed: z.number().int().nonnegative().default(42),
+  /** One for each prompt, instead of `seed` for all. */
+  seeds: z.array(z.number().int().nonnegative()).optional(),
   steps: count.default(50),
   /** Default: the method's own, which is 6 but for DreamVideo's 9. */
   guidance: z.number().min(1).optional(),

@@ -78,7 +78,7 @@ function basePath(
 }
 
 /** Refuses what the sampler would refuse later, when prompts are encoded and folders made. */
-function requireSampling({ steps, seed, count }: GenerateRequest, { schedule }: Base): void {
+function requireSampling({ steps, seed, seeds, prompts, count }: GenerateRequest, { schedule }: Base): void {
   const { trainTimesteps } = schedule.config;
   if (steps > trainTimesteps) {
     throw new GenerateError({
@@ -87,7 +87,14 @@ function requireSampling({ steps, seed, count }: GenerateRequest, { schedule }: 
       got: String(steps),
     });
   }
-  if (count - 1 > Number.MAX_SAFE_INTEGER - seed) {
+  if (seeds && seeds.length !== prompts.length) {
+    throw new GenerateError({
+      where: 'seeds',
+      expected: `one for each of ${prompts.length} prompts`,
+      got: String(seeds.length),
+    });
+  }
+  if (count - 1 > Number.MAX_SAFE_INTEGER - Math.max(seed, ...(seeds ?? []))) {
     throw new GenerateError({
       where: 'option --seed',
       expected: `a seed with room for ${count} after it`,

@@ -16,7 +16,12 @@ import { clipTokenizerFiles, TEXT_TOKENS, tokenizerOf } from './tokenizers.ts';
 const CLIP_FRAMES = 9;
 const FRAME_BYTES = SIDE * SIDE * 3;
 
-/** Half single pictures, half moments of clips, each with its caption; no caption twice in a batch. */
+/** Scenes of a batch: most of it can then be told apart by its subjects and motions alone. */
+const SCENES = 3;
+/** Samples looked through for each place of a batch, to find one in those scenes. */
+const CANDIDATES = 64;
+
+/** Half single pictures, half moments of clips, in few scenes, each with its caption; no caption twice in a batch. */
 export function clipBatcher({ seed, cacheFolder, batch = CLIP_RECIPE.batch }: BatchRequest): Batcher {
   const settings = { seed, split: 'pretraining', stage: CLIP_RECIPE.stage, cacheFolder } as const;
   const pictures = createUniverse({ ...settings, frames: 1 });
@@ -26,11 +31,17 @@ export function clipBatcher({ seed, cacheFolder, batch = CLIP_RECIPE.batch }: Ba
     const pixels = new Uint8Array(batch * FRAME_BYTES);
     const ids: bigint[] = [];
     const captions = new Set<string>();
+    const { scenes } = pictures.catalogue;
+    const order = randomStream(seed, 'scenes', step).permutation(scenes.length);
+    const chosen = new Set(order.slice(0, SCENES).map((at) => scenes[at].id));
     for (let b = 0; b < batch; b++) {
       const universe = b % 2 === 0 ? pictures : clips;
-      // Two candidates a place: the second is taken where the first one's caption is there already.
-      const first = (step * batch + b) * 2;
-      const index = captions.has(universe.describe(first).caption) ? first + 1 : first;
+      const first = (step * batch + b) * CANDIDATES;
+      let index = first;
+      for (; index < first + CANDIDATES - 1; index++) {
+        const { scene, caption } = universe.describe(index);
+        if (chosen.has(scene.id) && !captions.has(caption)) break;
+      }
       const { frames, caption } = universe.render(index);
       captions.add(caption);
       const at = randomStream(seed, 'frame', step, b).integer(frames.length / FRAME_BYTES);
