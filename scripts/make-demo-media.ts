@@ -1,10 +1,12 @@
 /**
- * Renders demo/: photos of a held-out subject and clips of a held-out motion, with the art's licences.
+ * Renders demo/: photos of a held-out subject and clips of a held-out motion, with the art's licences, and the
+ * sheets of them in docs/images/.
  * Needs the art of the toybox universe, which `dualreal toybox preview` installs.
  */
-import { rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cellsOfVideo, decodePhoto, decodeVideo, writeContactSheet } from '../src/media/index.ts';
 import { writeFileAtomic } from '../src/tensor/atomic-file.ts';
 import { openPackageArt } from '../src/toybox/art/package-art.ts';
 import { createReferences } from '../src/toybox/universe/evaluation.ts';
@@ -15,6 +17,8 @@ import { DEFAULT_CACHE_FOLDER } from '../src/toybox/universe/universe.ts';
 const SUBJECT = 'fox';
 const MOTION = 'somersault';
 const FRAMES = 9;
+/** Width of a picture on the sheets. */
+const SHEET_CELL = 96;
 /** The demo's prompts name these (DEMO_PROMPTS in src/workflows/demo.ts). */
 const PROMPTED_SCENES = ['forest', 'meadow', 'sea', 'ballroom'];
 
@@ -39,3 +43,18 @@ for (const [made, name] of [
 }
 const art = await openPackageArt(join(DEFAULT_CACHE_FOLDER, 'toybox-art'));
 await writeFileAtomic(join(demo, 'NOTICE.txt'), `${noticeText(noticeEntries(contents, art))}\n`);
+
+const filesOf = async (name: string, ending: string) =>
+  (await readdir(join(demo, name)))
+    .filter((file) => file.endsWith(ending))
+    .sort()
+    .map((file) => join(demo, name, file));
+const images = fileURLToPath(new URL('../docs/images', import.meta.url));
+const photos = await Promise.all((await filesOf('subject', '.png')).map((file) => decodePhoto(file)));
+const photoRow = { cells: photos.map(({ image }) => ({ image })) };
+await writeContactSheet(join(images, 'demo-subject.png'), [photoRow], { cellWidth: SHEET_CELL });
+const clips = await Promise.all((await filesOf('motion', '.mp4')).map((file) => decodeVideo(file)));
+const clipRows = clips.map(({ frames }) => ({
+  cells: cellsOfVideo(frames, FRAMES).map(({ image }) => ({ image })),
+}));
+await writeContactSheet(join(images, 'demo-motion.png'), clipRows, { cellWidth: SHEET_CELL });
