@@ -7,6 +7,8 @@ import { acquireLock } from '../store/lock-file.ts';
 import { CancelledError, DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { shellWord, type WorkflowContext, type WorkflowEvent } from '../workflows/workflow.ts';
 import { BenchmarkError } from './benchmark-error.ts';
+import { MotionJudging } from './motion-judging.ts';
+import { needsJudging } from './motion-results.ts';
 import { type BenchCase, type BenchPlan, PLAN_FILE, readPlan, writePlan } from './plan.ts';
 import { type BenchReport, writeBenchReport } from './report.ts';
 import { type BenchControl, type BenchmarkName, type BenchRequest, withAbsolutePaths } from './request.ts';
@@ -124,29 +126,42 @@ async function* runCases(
   context: WorkflowContext,
   times: EventLog,
 ): AsyncGenerator<WorkflowEvent, Pick<BenchOutcome, 'failed' | 'leftOver'>> {
-  const open = plan.cases.filter((each) => openRows(folder, plan, each).length > 0);
+  const open: BenchCase[] = [];
+  for (const each of plan.cases) if (await isOpen(folder, plan, each)) open.push(each);
   const failed: FailedRow[] = [];
   const told = new Set<string>();
   const startedMs = context.clock();
-  for (const [index, benchCase] of open.entries()) {
-    const elapsed = (context.clock() - startedMs) / 60_000;
-    if (!mayBegin(index, elapsed, control.minutes)) {
-      const leftOver = open.length - index;
-      yield {
-        type: 'notice',
-        message: `the time given is used up: ${leftOver} of ${plan.cases.length} cases are not begun; --resume goes on`,
-      };
-      return { failed, leftOver };
+  const motions = new MotionJudging(folder, plan, control, context);
+  try {
+    for (const [index, benchCase] of open.entries()) {
+      const elapsed = (context.clock() - startedMs) / 60_000;
+      if (!mayBegin(index, elapsed, control.minutes)) {
+        const leftOver = open.length - index;
+        yield {
+          type: 'notice',
+          message: `the time given is used up: ${leftOver} of ${plan.cases.length} cases are not begun; --resume goes on`,
+        };
+        return { failed, leftOver };
+      }
+      yield* runCase(folder, plan, benchCase, control, context, times, failed, told);
+      yield* motions.judge(benchCase);
     }
-    yield* runCase(folder, plan, benchCase, control, context, times, failed, told);
+    return { failed, leftOver: 0 };
+  } finally {
+    await motions.close();
   }
-  return { failed, leftOver: 0 };
 }
 
 /** Whether one more case would be done in time, at the pace of those before it; the first is always begun. */
 export function mayBegin(done: number, elapsedMinutes: number, minutes: number | undefined): boolean {
   if (minutes === undefined || done === 0) return true;
   return elapsedMinutes + elapsedMinutes / done <= minutes;
+}
+
+/** Whether something of a case is not done. */
+async function isOpen(folder: string, plan: BenchPlan, benchCase: BenchCase): Promise<boolean> {
+  if (openRows(folder, plan, benchCase).length > 0) return true;
+  return plan.request.benchmark === 'customization' && (await needsJudging(folder, plan, benchCase));
 }
 
 function openRows(folder: string, plan: BenchPlan, benchCase: BenchCase): string[] {

@@ -1,4 +1,4 @@
-import { type RandomStream, randomStream } from '../tensor/random.ts';
+import { randomStream } from '../tensor/random.ts';
 import type { Atlas } from '../toybox/universe/atlas.ts';
 import { catalogueOf, type Subject } from '../toybox/universe/catalogue.ts';
 import { layOut } from '../toybox/universe/layout.ts';
@@ -63,11 +63,7 @@ export function renderClass(
 ): Uint8Array {
   const stream = randomStream(seed, 'benchmark', 'motion', kind, id, frames, index);
   const subject = kind === 'lesson' ? stream.pick(teachers) : examinees[index % examinees.length];
-  const scene = pickScene(stream, split);
+  const scene = stream.pick(catalogueOf(split).scenes);
   const content = { subject, scene, ...(motion && { motion }) };
   return renderLayout(atlas, scene, layOut(stream, atlas, content, frames)).frames;
-}
-
-function pickScene(stream: RandomStream, split: BenchRequest['split']) {
-  return stream.pick(catalogueOf(split).scenes);
 }

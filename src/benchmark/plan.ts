@@ -57,7 +57,14 @@ const planSchema = z.strictObject({
   generic: text.optional(),
   cases: z.array(caseSchema).min(1),
   variants: z
-    .array(z.strictObject({ id: safeName, title: text, train: z.record(z.string(), z.json()) }))
+    .array(
+      z.strictObject({
+        id: safeName,
+        title: text,
+        train: z.record(z.string(), z.json()),
+        untrained: z.boolean().optional(),
+      }),
+    )
     .min(1),
 });
 

@@ -3,8 +3,17 @@ import { z } from 'zod';
 import { GUIDANCE_SCHEDULES, SAMPLER_KINDS } from '../diffusion/index.ts';
 import { absoluteBase } from '../workflows/base-location.ts';
 
-/** The paper's tables and figures, and the comparison of our presets. */
-export const BENCHMARK_NAMES = ['table1', 'table2', 'table3', 'fig2', 'fig6', 'fig7', 'presets'] as const;
+/** The paper's tables and figures, the comparison of our presets, and whether customization works at all. */
+export const BENCHMARK_NAMES = [
+  'table1',
+  'table2',
+  'table3',
+  'fig2',
+  'fig6',
+  'fig7',
+  'presets',
+  'customization',
+] as const;
 export type BenchmarkName = (typeof BENCHMARK_NAMES)[number];
 
 const count = z.number().int().positive();
@@ -42,9 +51,15 @@ export const benchRequestSchema = z.strictObject({
   split: z.enum(['evaluation', 'development']).default('evaluation'),
   /** Folder with the art of the Toybox universe. */
   artCache: path.default('.cache'),
-  /** How many cases are drawn, evenly over subjects and motions; default: 4 of the universe, all of a manifest. */
+  /**
+   * How many cases are drawn, evenly over subjects and motions; default: 4 of the universe (`customization`: 6), all of
+   * a manifest.
+   */
   cases: count.or(z.literal('all')).optional(),
-  /** How many prompts of each case, from the first on; default: 8 in the universe, all in a manifest. */
+  /**
+   * How many prompts of each case, from the first on; default: 8 in the universe (`customization`: 20), all in a
+   * manifest.
+   */
   prompts: count.or(z.literal('all')).optional(),
   /** Some of the rows, by name. */
   methods: z.array(z.string().min(1)).min(1).optional(),
@@ -59,6 +74,10 @@ export const benchRequestSchema = z.strictObject({
     .min(2)
     .refine((steps) => new Set(steps).size === steps.length, 'different numbers')
     .default([0, 50, 100, 200, 400]),
+  /** Rendered clips of each motion that the motion classifier of `customization` learns from. */
+  lessons: count.default(400),
+  /** Rendered clips of each held-out motion that it is examined on. */
+  exams: count.default(60),
   /** Of the draw, the universe, training, and videos. */
   seed: z.number().int().nonnegative().default(42),
   /** Fields of every training request, e.g. `{"steps": 300}`. */

@@ -95,7 +95,7 @@ export async function readResults(folder: string, plan: BenchPlan): Promise<Benc
   return results;
 }
 
-async function readResult(
+export async function readResult(
   folder: string,
   caseId: string,
   variant: string,

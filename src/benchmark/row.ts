@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
+import type { MetricName } from '../evaluation/index.ts';
 import { readEventLog } from '../store/event-log.ts';
 import { readRun } from '../store/run-folder.ts';
 import { evaluate } from '../workflows/evaluate.ts';
@@ -32,6 +33,9 @@ export interface RowWork {
 
 type Events = AsyncGenerator<WorkflowEvent>;
 
+/** What the verdict of `customization` asks for, and what else CLIP gives; the others take optical flow. */
+const CUSTOMIZATION_METRICS: readonly MetricName[] = ['clip-t', 'clip-i', 'dino-i', 't-cons'];
+
 /**
  * One row of the table on one case: trains, makes the videos that have no result yet, measures them. What a session
  * before has left is gone on with: a training from its checkpoint, a video from its last saved denoising step.
@@ -42,10 +46,11 @@ export async function* runRow(work: RowWork): Events {
   if (prompts.length === 0) return;
   const run = join(folder, 'runs', benchCase.id, variant);
   const request = trainingRequest(work, run);
-  if (!(await isTrained(request))) yield* timed(work, 'training', trainRow(request, work.context));
-  const videos = yield* timed(work, 'generating', generateRow(work, run, prompts));
+  const untrained = isUntrained(work);
+  if (!untrained && !(await isTrained(request))) yield* timed(work, 'training', trainRow(request, work.context));
+  const videos = yield* timed(work, 'generating', generateRow(work, untrained ? undefined : run, prompts));
   yield* timed(work, 'measuring', measureRow(work, request, prompts, videos));
-  if (control.keepRuns) return;
+  if (control.keepRuns || untrained) return;
   await rm(run, { recursive: true, force: true });
   // The case's folder goes with its last run.
   await rmdir(dirname(run)).catch(() => undefined);
@@ -62,6 +67,11 @@ async function* timed<Result>(
   } finally {
     await spent(part, (context.clock() - startedMs) / 1000);
   }
+}
+
+/** Whether the row is the base as it is. */
+function isUntrained({ plan, variant }: Pick<RowWork, 'plan' | 'variant'>): boolean {
+  return plan.variants.some(({ id, untrained }) => id === variant && untrained === true);
 }
 
 async function isTrained({ method, out }: TrainRequest): Promise<boolean> {
@@ -115,16 +125,18 @@ function trainingRequest(
 
 async function* generateRow(
   { folder, plan, case: benchCase, variant, control, context }: RowWork,
-  run: string,
+  run: string | undefined,
   prompts: readonly number[],
 ): AsyncGenerator<WorkflowEvent, readonly GeneratedVideo[]> {
-  const { seed, sampling, width, height, device } = plan.request;
+  const { benchmark, seed, sampling, width, height, device } = plan.request;
   const request = generateRequestSchema.parse({
     ...sampling,
-    adapter: run,
+    ...(run !== undefined && { adapter: run }),
     base: plan.base.location,
     prompts: prompts.map((index) => benchCase.prompts[index]),
     seed,
+    // One seed is one noise: clips that are counted one by one must not share it.
+    ...(benchmark === 'customization' && { seeds: prompts.map((prompt) => seed + prompt) }),
     ...(width !== undefined && { width }),
     ...(height !== undefined && { height }),
     frames: plan.frames,
@@ -145,6 +157,7 @@ async function* measureRow(
   const { videos: reports, failed } = yield* evaluate(
     evaluateRequestSchema.parse({
       ...encoders,
+      ...(plan.request.benchmark === 'customization' && { metrics: CUSTOMIZATION_METRICS }),
       videos: videos.map((video) => video.folder),
       subject: [resolve(folder, benchCase.photos)],
       motion: [resolve(folder, benchCase.clips)],

@@ -12,8 +12,9 @@ import { UNIVERSE_GENERIC, universeArtHash, universeCases } from './universe-cas
 import { stagesOf, variantsOf } from './variants.ts';
 
 /** Of the universe, where a request does not say how many. */
-const DEFAULT_CASES = 4;
-const DEFAULT_PROMPTS = 8;
+const DEFAULT_COUNTS = { cases: 4, prompts: 8 };
+/** Of what has to hold on six pairs, with twenty clips each. */
+const CUSTOMIZATION_COUNTS = { cases: 6, prompts: 20 };
 
 /** Fields of a training request that a benchmark fills in itself. */
 const OWN_FIELDS = [
@@ -32,14 +33,16 @@ const OWN_FIELDS = [
 /** Settles everything that decides the numbers: base, cases, prompts, rows. */
 export async function settlePlan(request: BenchRequest, cache: FeatureCache): Promise<BenchPlan> {
   requireFreeFields(request);
+  requireKnownMotions(request);
   const manifest = request.manifest === undefined ? undefined : await readManifest(request.manifest);
   const location = request.base ?? manifest?.base ?? EMBEDDED_BASE;
   const base = await openBase(location, { cache });
   const variants = variantsOf(request, base.transformer.blocks);
   requireKnownRows(request, variants);
   const all = manifest?.cases ?? universeCases(request);
-  const count = wanted(request.cases, manifest ? 'all' : DEFAULT_CASES);
-  const prompts = wanted(request.prompts, manifest ? 'all' : DEFAULT_PROMPTS);
+  const counts = request.benchmark === 'customization' ? CUSTOMIZATION_COUNTS : DEFAULT_COUNTS;
+  const count = wanted(request.cases, manifest ? 'all' : counts.cases);
+  const prompts = wanted(request.prompts, manifest ? 'all' : counts.prompts);
   // The universe's cases are in such an order already.
   const drawn = manifest ? balancedDraw(all, count, request.seed) : all.slice(0, count);
   return {
@@ -105,6 +108,16 @@ function requireFreeFields({ benchmark, train, trainOf }: BenchRequest): void {
       }),
     });
   }
+}
+
+function requireKnownMotions({ benchmark, manifest }: BenchRequest): void {
+  if (benchmark !== 'customization' || manifest === undefined) return;
+  throw new BenchmarkError({
+    where: 'option --manifest',
+    expected: 'none: whether a motion is recognised is asked of a classifier over the motions of the Toybox universe',
+    got: manifest,
+    hint: 'bench presets compares the presets on cases of your own',
+  });
 }
 
 function requireKnownRows({ trainOf }: BenchRequest, variants: BenchPlan['variants']): void {

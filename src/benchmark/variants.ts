@@ -9,6 +9,8 @@ export interface Variant {
   readonly title: string;
   /** Fields of its training request, besides those that all rows share. */
   readonly train: BenchRequest['train'];
+  /** The base as it is: nothing is trained. */
+  readonly untrained?: boolean | undefined;
 }
 
 export interface BenchmarkCard {
@@ -57,7 +59,16 @@ export const BENCHMARK_CARDS: Readonly<Record<BenchmarkName, BenchmarkCard>> = {
       'The release (official), the printed equations (paper), our own (clean), and every difference on its own.',
     own: 'official',
   },
+  customization: {
+    title: 'Does customization work?',
+    about:
+      'The base as it is against the base customized with the presets official and clean: is it the subject, is it the motion?',
+    own: 'base',
+  },
 };
+
+/** The row of `customization` that is not trained. */
+export const UNCUSTOMIZED = 'base';
 
 const METHODS: readonly Variant[] = [
   { id: 'dreamvideo', title: 'DreamVideo', train: { method: 'dreamvideo' } },
@@ -101,6 +112,15 @@ function rowsOf(benchmark: Exclude<BenchmarkName, 'fig2'>, known: readonly Ablat
       return lastFirst(family('components'));
     case 'fig7':
       return METHODS.filter(({ id }) => id === 'dualreal');
+    case 'customization':
+      return [
+        { id: UNCUSTOMIZED, title: 'Base, not customized', train: {}, untrained: true },
+        ...(['official', 'clean'] as const).map((preset) => ({
+          id: preset,
+          title: preset,
+          train: { method: 'dualreal', preset },
+        })),
+      ];
     case 'presets':
       return [
         ...(Object.keys(DUALREAL_PRESETS) as (keyof typeof DUALREAL_PRESETS)[]).map((preset) => ({

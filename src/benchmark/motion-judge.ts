@@ -1,0 +1,137 @@
+import { decodeVideo, fitFrames } from '../media/index.ts';
+import type { Runtime } from '../runtime/index.ts';
+import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
+import { throwIfCancelled } from '../tensor/errors.ts';
+import { openClipEmbedders } from '../toybox/pretrain/clip-embedders.ts';
+import { SIDE } from '../toybox/pretrain/configs.ts';
+import { readShipped } from '../toybox/pretrain/shipped.ts';
+import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-classifier.ts';
+import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
+import { openUniverseAtlas } from '../toybox/universe/universe.ts';
+import type { WorkflowEvent } from '../workflows/workflow.ts';
+import { BenchmarkError } from './benchmark-error.ts';
+import { type MotionClass, motionClasses, renderClass } from './motion-classes.ts';
+import type { BenchPlan } from './plan.ts';
+
+/** What a clip was taken for. */
+export interface MotionAnswer {
+  /** Among the held-out motions, those of pretraining, and rest. */
+  readonly motion: string;
+  /** Among the held-out motions alone. */
+  readonly heldOut: string;
+}
+
+/** How often rendered clips of a motion, performed by others than those of the lessons, are recognised. */
+export interface MotionExam {
+  readonly motion: string;
+  readonly clips: number;
+  readonly right: number;
+  /** Where only the held-out motions can be answered. */
+  readonly rightOfHeldOut: number;
+}
+
+export interface MotionJudge {
+  /** Answers to be had, the held-out motions first. */
+  readonly classes: readonly string[];
+  readonly exam: readonly MotionExam[];
+  /** @param clips videos of the benchmark, of as many frames as the lessons */
+  recognise(clips: readonly string[], signal: AbortSignal | undefined): Promise<readonly MotionAnswer[]>;
+}
+
+/** Clips that are looked at at a time. */
+const PIECE = 25;
+
+/**
+ * A perceptron on {@link motionFeatures}, as it judges the pretrained transformer, here over held-out motions too:
+ * trained on rendered clips by other subjects than the cases', and examined on rendered clips by theirs.
+ * @throws {AtlasError} where the art is not installed.
+ */
+export async function* openMotionJudge(
+  runtime: Runtime,
+  plan: BenchPlan,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<WorkflowEvent, MotionJudge> {
+  const { split, seed, artCache, lessons, exams } = plan.request;
+  const { frames } = plan;
+  const classes = motionClasses(split, new Set(plan.cases.map(({ subject }) => subject)));
+  const asked = classes.filter(({ isAsked }) => isAsked);
+  const rendering = { seed, split, frames, atlas: openUniverseAtlas(artCache) };
+  const { images } = (await openClipEmbedders(runtime))(
+    await readShipped(EMBEDDED_BASE_FOLDER, 'image_encoder'),
+  );
+
+  const describe = async (clips: readonly Uint8Array[]): Promise<Float32Array[]> => {
+    const rows = await images(new Uint8Array(Buffer.concat(clips)));
+    const size = rows.length / clips.length;
+    return clips.map((clip, i) => motionFeatures(clip, rows.slice(i * size, (i + 1) * size)));
+  };
+  const rendered = async (each: MotionClass, kind: 'lesson' | 'exam', count: number) => {
+    const features: Float32Array[] = [];
+    for (let from = 0; from < count; from += PIECE) {
+      throwIfCancelled(signal, 'rendering');
+      const piece = Math.min(PIECE, count - from);
+      const clips = Array.from({ length: piece }, (_, i) => renderClass(each, kind, from + i, rendering));
+      features.push(...(await describe(clips)));
+    }
+    return features;
+  };
+
+  const stage = 'training the motion classifier';
+  yield { type: 'stage', stage, detail: `${classes.length} classes, ${lessons} clips each` };
+  const features: Float32Array[] = [];
+  const labels: number[] = [];
+  for (const [label, each] of classes.entries()) {
+    features.push(...(await rendered(each, 'lesson', lessons)));
+    labels.push(...Array<number>(lessons).fill(label));
+    yield { type: 'progress', stage, done: label + 1, total: classes.length };
+  }
+  const ofAll = await trainMotionClassifier(runtime, features, labels, classes.length);
+  // The asked classes come first, and so do their lessons.
+  const own = asked.length * lessons;
+  const ofAsked = await trainMotionClassifier(
+    runtime,
+    features.slice(0, own),
+    labels.slice(0, own),
+    asked.length,
+  );
+  const answer = async (described: readonly Float32Array[]): Promise<MotionAnswer[]> => {
+    const [all, heldOut] = [await ofAll(described), await ofAsked(described)];
+    return all.map((at, i) => ({ motion: classes[at].id, heldOut: classes[heldOut[i]].id }));
+  };
+
+  const exam: MotionExam[] = [];
+  for (const each of asked) {
+    const answers = await answer(await rendered(each, 'exam', exams));
+    exam.push({
+      motion: each.id,
+      clips: exams,
+      right: answers.filter(({ motion }) => motion === each.id).length,
+      rightOfHeldOut: answers.filter(({ heldOut }) => heldOut === each.id).length,
+    });
+  }
+  return {
+    classes: classes.map(({ id }) => id),
+    exam,
+    async recognise(clips, cancelled) {
+      const answers: MotionAnswer[] = [];
+      for (let from = 0; from < clips.length; from += PIECE) {
+        const pixels: Uint8Array[] = [];
+        for (const path of clips.slice(from, from + PIECE)) {
+          pixels.push(await pixelsOf(path, frames, cancelled));
+        }
+        answers.push(...(await answer(await describe(pixels))));
+      }
+      return answers;
+    },
+  };
+}
+
+/** A video at the universe's size, [F, 64, 64, 3]. */
+async function pixelsOf(path: string, frames: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const video = await decodeVideo(path, { signal });
+  const [count] = video.frames.shape;
+  if (count !== frames) {
+    throw new BenchmarkError({ where: path, expected: `a video of ${frames} frames`, got: `${count}` });
+  }
+  return fitFrames(video.frames, { width: SIDE, height: SIDE }, 'stretch').data;
+}
