@@ -98,7 +98,9 @@ export function customizationOf(
   const pairsOf = (preset: string, { id, motion, prompts }: BenchPlan['cases'][number]): ClipPair[] =>
     [...prompts.keys()].flatMap((prompt) => {
       const find = (variant: string) => ({
-        result: results.find((each) => each.case === id && each.variant === variant && each.prompt === prompt),
+        result: results.find(
+          (each) => each.case === id && each.variant === variant && each.prompt === prompt,
+        ),
         answer: motions.cases
           .find((each) => each.case === id)
           ?.clips.find((each) => each.variant === variant && each.prompt === prompt),
@@ -187,9 +189,7 @@ function recognitionOf(clips: readonly ClipPair[], options: IntervalOptions): Re
     ...(interval && { interval }),
     heldOutShare: mean(clips.map(({ answer, motionId }) => Number(answer.heldOut === motionId))),
     baseShare: mean(clips.map(({ baseAnswer, motionId }) => Number(baseAnswer.motion === motionId))),
-    baseHeldOutShare: mean(
-      clips.map(({ baseAnswer, motionId }) => Number(baseAnswer.heldOut === motionId)),
-    ),
+    baseHeldOutShare: mean(clips.map(({ baseAnswer, motionId }) => Number(baseAnswer.heldOut === motionId))),
     isEnough: share >= LEAST_RECOGNISED,
   };
 }

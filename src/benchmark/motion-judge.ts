@@ -1,6 +1,5 @@
 import { decodeVideo, fitFrames } from '../media/index.ts';
 import type { Runtime } from '../runtime/index.ts';
-import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
 import { throwIfCancelled } from '../tensor/errors.ts';
 import { openClipEmbedders } from '../toybox/pretrain/clip-embedders.ts';
 import { SIDE } from '../toybox/pretrain/configs.ts';
@@ -8,6 +7,7 @@ import { readShipped } from '../toybox/pretrain/shipped.ts';
 import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-classifier.ts';
 import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
 import { openUniverseAtlas } from '../toybox/universe/universe.ts';
+import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
 import type { WorkflowEvent } from '../workflows/workflow.ts';
 import { BenchmarkError } from './benchmark-error.ts';
 import { type MotionClass, motionClasses, renderClass } from './motion-classes.ts';

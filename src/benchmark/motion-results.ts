@@ -36,7 +36,7 @@ export type JudgedClip = JudgedCase['clips'][number];
 
 /** What is known about motions: nothing before the first case has been judged. */
 export interface MotionRecord {
-  readonly exam: ExamRecord | undefined;
+  readonly exam?: ExamRecord;
   readonly cases: readonly JudgedCase[];
 }
 
@@ -67,7 +67,9 @@ export async function needsJudging(folder: string, plan: BenchPlan, benchCase: B
   const clips = judgeableClips(folder, plan, benchCase);
   if (clips.length === 0) return false;
   const judged = await readJudged(folder, benchCase.id);
-  return !existsSync(examPath(folder)) || !clips.every((clip) => judged?.clips.some((each) => isAt(each, clip)));
+  return (
+    !existsSync(examPath(folder)) || !clips.every((clip) => judged?.clips.some((each) => isAt(each, clip)))
+  );
 }
 
 function isAt(judged: JudgedClip, { variant, prompt }: Place): boolean {
@@ -99,7 +101,7 @@ export async function readMotions(folder: string, plan: BenchPlan): Promise<Moti
     );
     cases.push({ ...judged, clips });
   }
-  return { exam, cases };
+  return { ...(exam && { exam }), cases };
 }
 
 async function readJudged(folder: string, caseId: string): Promise<JudgedCase | undefined> {

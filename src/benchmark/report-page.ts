@@ -4,8 +4,11 @@ import { linePlot } from '../workflows/report/line-plot.ts';
 import { figure, renderPage, section, table as tableOf } from '../workflows/report/page.ts';
 import type { BenchTable } from './aggregate.ts';
 import type { ControllerMeans, MotionCurve } from './curves.ts';
+import type { Customization } from './customization.ts';
+import type { MotionRecord } from './motion-results.ts';
 import { type BenchPlan, trainingFields } from './plan.ts';
 import type { Published } from './published.ts';
+import { customizationSection } from './report-customization.ts';
 import { differencesTable, improvementsTable, meansTable, metricsTable } from './report-table.ts';
 import type { RowTimes } from './times.ts';
 import { BENCHMARK_CARDS } from './variants.ts';
@@ -25,6 +28,9 @@ export interface BenchPage {
   readonly published: Published | undefined;
   readonly controller: ControllerMeans | undefined;
   readonly motion: readonly MotionCurve[];
+  /** Of `customization`. */
+  readonly customization?: Customization | undefined;
+  readonly motions?: Pick<MotionRecord, 'exam'> | undefined;
   readonly sheets: readonly SheetPicture[];
   readonly times: ReadonlyMap<string, RowTimes>;
   readonly madeBy: string;
@@ -44,6 +50,7 @@ export function renderBenchPage(page: BenchPage): string {
     body: [
       basis(plan, table),
       ...(isCurve ? curve : []),
+      ...verdict(page),
       ...(page.motion.length > 0 ? [section('What becomes of the subject', motionPlots(page.motion))] : []),
       ...(table.rows.length > 0 && !isCurve ? [section('Numbers', numbers(table, plan, published))] : []),
       ...(table.improvements.length > 0 ? [section('Two ways to a percentage', percentages(table))] : []),
@@ -52,6 +59,11 @@ export function renderBenchPage(page: BenchPage): string {
       section('How this was measured', method(page)),
     ],
   });
+}
+
+function verdict({ customization, motions, plan }: BenchPage): Html[] {
+  if (!customization || !motions) return [];
+  return [section('Verdict', customizationSection(customization, motions, plan.request.level))];
 }
 
 /** What the numbers rest on, first of all. */
@@ -180,8 +192,9 @@ function nameOf({ method: way, identitySteps }: MotionCurve): string {
 
 function sheets({ sheets: list, plan }: BenchPage): Html {
   const rest = plan.cases.length - list.length;
-  return html`<p>The first prompt of each case, nine frames of every row’s video, below photos and a clip that were learnt
-from. Nothing was chosen: these are the first cases of the draw.${plan.request.benchmark === 'fig2' ? ' ★ is the row of highest DINO-I.' : ''}</p>
+  const isCustomization = plan.request.benchmark === 'customization';
+  return html`<p>The first ${isCustomization ? 'prompts' : 'prompt'} of each case, nine frames of every row’s video, below photos and a clip that were learnt
+from. Nothing was chosen: these are the first cases of the draw.${plan.request.benchmark === 'fig2' ? ' ★ is the row of highest DINO-I.' : ''}${isCustomization ? ' Beside each video: the motion it was taken for, ✓ where that is the case’s.' : ''}</p>
 ${list.map(
   ({ case: id, ...medium }) => html`<h3>${id}</h3>
 ${figure({ ...medium, alt: `Frames of every row’s video for ${id}` })}
@@ -201,7 +214,11 @@ function method({ plan, table, times }: BenchPage): Html {
     const row = times.get(id);
     return row ? [{ title, row }] : [];
   });
-  return html`<p>A row is trained anew for every case, then makes one video for each prompt; all rows with the same seed.
+  const seeds =
+    benchmark === 'customization'
+      ? 'a seed of its own for each prompt, the same in all rows'
+      : 'all rows with the same seed';
+  return html`<p>A row is trained anew for every case, then makes one video for each prompt; ${seeds}.
 Only cases that are complete in every row count. Intervals: percentile bootstrap, ${resamples} resamples,
 ${Math.round(100 * level)} %; the videos of one case are drawn together${table.counted.length === 1 ? ' (here, with one case, those of one prompt)' : ''}.
 Videos of ${plan.frames} frames; sampling: ${[...given, ...guidance].join(', ')}.</p>
@@ -209,9 +226,9 @@ ${table.metrics.length > 0 && benchmark !== 'fig7' ? metricsTable(table) : undef
 <h3>Rows</h3>
 ${tableOf(
   ['row', 'training request'],
-  plan.variants.map(({ id, title }) => [
+  plan.variants.map(({ id, title, untrained }) => [
     [title, ' ', html`<code>${id}</code>`],
-    html`<code>${JSON.stringify(trainingFields(plan, id))}</code>`,
+    untrained ? 'not trained' : html`<code>${JSON.stringify(trainingFields(plan, id))}</code>`,
   ]),
 )}
 <h3>Time</h3>

@@ -7,9 +7,12 @@ import { throwIfCancelled } from '../tensor/errors.ts';
 import type { WorkflowContext, WorkflowEvent } from '../workflows/workflow.ts';
 import { aggregate, type BenchTable } from './aggregate.ts';
 import { type ControllerMeans, controllerMeans, type MotionCurve, motionCurves } from './curves.ts';
+import { type Customization, customizationOf } from './customization.ts';
+import { type MotionRecord, readMotions } from './motion-results.ts';
 import type { BenchPlan } from './plan.ts';
 import { PUBLISHED, type Published } from './published.ts';
 import { renderTableCsv, renderVideosCsv } from './report-csv.ts';
+import { renderCustomizationCsv } from './report-customization.ts';
 import { renderBenchPage, type SheetPicture } from './report-page.ts';
 import type { BenchControl } from './request.ts';
 import { type BenchResult, readResults } from './result.ts';
@@ -28,6 +31,8 @@ export interface BenchReport {
   readonly controller?: ControllerMeans;
   /** Fig. 2. */
   readonly motion?: readonly MotionCurve[];
+  /** Of `customization`: the verdict, and the motion classifier that it rests on. */
+  readonly customization?: Customization & Pick<MotionRecord, 'exam'>;
 }
 
 export const REPORT_FOLDER = 'report';
@@ -40,28 +45,34 @@ export async function* writeBenchReport(
   { signal }: Pick<WorkflowContext, 'signal'>,
 ): AsyncGenerator<WorkflowEvent, BenchReport> {
   yield { type: 'stage', stage: 'writing the report' };
+  const { benchmark } = plan.request;
   const results = await readResults(folder, plan);
-  const report = reportOf(plan, results);
+  const motions = benchmark === 'customization' ? await readMotions(folder, plan) : undefined;
+  const report = reportOf(plan, results, motions);
   const out = join(folder, REPORT_FOLDER);
   await mkdir(out, { recursive: true });
   const sheets: SheetPicture[] = [];
   for (const benchCase of plan.cases.slice(0, shown)) {
     throwIfCancelled(signal, 'report');
     const src = `sheets/${benchCase.id}.png`;
-    if (!(await writeCaseSheet(join(out, src), folder, plan, benchCase, results, signal))) continue;
+    if (!(await writeCaseSheet(join(out, src), folder, plan, benchCase, results, motions, signal))) continue;
     const { width, height } = await probeMedia(join(out, src));
     sheets.push({ case: benchCase.id, src, width, height });
   }
   const { table, published, controller, motion = [] } = report;
   const page = renderBenchPage({
-    ...{ plan, table, published, controller, motion, sheets },
+    ...{ plan, table, published, controller, motion, sheets, motions },
+    customization: report.customization,
     times: await readTimes(folder),
-    madeBy: `dualreal ${plan.versions.dualreal}, bench ${plan.request.benchmark}`,
+    madeBy: `dualreal ${plan.versions.dualreal}, bench ${benchmark}`,
   });
   const files = {
     'report.json': `${JSON.stringify(JSON.parse(encodeJson(report, 'report')), null, 2)}\n`,
     'table.csv': renderTableCsv(table, published),
     'videos.csv': renderVideosCsv(results),
+    ...(report.customization && {
+      'customization.csv': renderCustomizationCsv(report.customization, report.customization),
+    }),
     'index.html': page,
   };
   for (const [name, text] of Object.entries(files)) {
@@ -72,7 +83,11 @@ export async function* writeBenchReport(
 }
 
 /** A pure function of the plan and its results. */
-export function reportOf(plan: BenchPlan, results: readonly BenchResult[]): BenchReport {
+export function reportOf(
+  plan: BenchPlan,
+  results: readonly BenchResult[],
+  motions?: MotionRecord | undefined,
+): BenchReport {
   const { benchmark } = plan.request;
   const table = aggregate(plan, results);
   const counted = new Set(table.counted);
@@ -89,5 +104,11 @@ export function reportOf(plan: BenchPlan, results: readonly BenchResult[]): Benc
     ...(published && { published }),
     ...(controller && { controller }),
     ...(benchmark === 'fig2' && { motion: motionCurves(table) }),
+    ...(motions && {
+      customization: {
+        ...customizationOf(plan, results, motions),
+        ...(motions.exam && { exam: motions.exam }),
+      },
+    }),
   };
 }

@@ -47,7 +47,8 @@ export async function* runRow(work: RowWork): Events {
   const run = join(folder, 'runs', benchCase.id, variant);
   const request = trainingRequest(work, run);
   const untrained = isUntrained(work);
-  if (!untrained && !(await isTrained(request))) yield* timed(work, 'training', trainRow(request, work.context));
+  if (!untrained && !(await isTrained(request)))
+    yield* timed(work, 'training', trainRow(request, work.context));
   const videos = yield* timed(work, 'generating', generateRow(work, untrained ? undefined : run, prompts));
   yield* timed(work, 'measuring', measureRow(work, request, prompts, videos));
   if (control.keepRuns || untrained) return;

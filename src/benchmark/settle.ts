@@ -114,7 +114,8 @@ function requireKnownMotions({ benchmark, manifest }: BenchRequest): void {
   if (benchmark !== 'customization' || manifest === undefined) return;
   throw new BenchmarkError({
     where: 'option --manifest',
-    expected: 'none: whether a motion is recognised is asked of a classifier over the motions of the Toybox universe',
+    expected:
+      'none: whether a motion is recognised is asked of a classifier over the motions of the Toybox universe',
     got: manifest,
     hint: 'bench presets compares the presets on cases of your own',
   });

@@ -13,6 +13,7 @@ import {
   writeContactSheet,
 } from '../media/index.ts';
 import { listDataset } from '../store/dataset.ts';
+import type { MotionRecord } from './motion-results.ts';
 import type { BenchCase, BenchPlan } from './plan.ts';
 import type { BenchResult } from './result.ts';
 
@@ -21,9 +22,13 @@ const CELLS = 9;
 const CELL_WIDTH = 112;
 const LABEL_WIDTH = 210;
 
+/** Prompts that a sheet of `customization` shows; of the others it is one. */
+const CUSTOMIZATION_PROMPTS = 3;
+
 /**
  * The first prompt of a case in every row that has its video, below what was learnt from (Fig. 5, Fig. 6); in Fig. 2
- * a star marks the row in which the subject is best kept. Whether there was anything to show.
+ * a star marks the row in which the subject is best kept. `customization` shows more prompts, and what each video was
+ * taken for. Whether there was anything to show.
  */
 export async function writeCaseSheet(
   path: string,
@@ -31,15 +36,20 @@ export async function writeCaseSheet(
   plan: BenchPlan,
   benchCase: BenchCase,
   results: readonly BenchResult[],
+  motions: Pick<MotionRecord, 'cases'> | undefined,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const videos = plan.variants.flatMap((variant) => {
-    const found = results.find(
-      (result) => result.case === benchCase.id && result.variant === variant.id && result.prompt === 0,
-    );
-    // Numbers stay where somebody has made room by deleting videos.
-    return found && existsSync(join(folder, found.video)) ? [{ title: variant.title, result: found }] : [];
-  });
+  const prompts = plan.request.benchmark === 'customization' ? CUSTOMIZATION_PROMPTS : 1;
+  const videos = Array.from({ length: prompts }, (_, prompt) => prompt).flatMap((prompt) =>
+    plan.variants.flatMap((variant) => {
+      const found = results.find(
+        (result) => result.case === benchCase.id && result.variant === variant.id && result.prompt === prompt,
+      );
+      // Numbers stay where somebody has made room by deleting videos.
+      if (!found || !existsSync(join(folder, found.video))) return [];
+      return [{ title: variant.title + takenFor(found, benchCase, motions), result: found }];
+    }),
+  );
   const [first] = videos;
   if (!first) return false;
   const { width, height, frames } = first.result;
@@ -68,6 +78,17 @@ export async function writeCaseSheet(
     labelWidth: LABEL_WIDTH,
   });
   return true;
+}
+
+/** ": roll ✓", ": hop", or nothing where nobody has asked. */
+function takenFor(
+  { variant, prompt }: BenchResult,
+  { id, motion }: BenchCase,
+  motions: Pick<MotionRecord, 'cases'> | undefined,
+): string {
+  const judged = motions?.cases.find((each) => each.case === id);
+  const clip = judged?.clips.find((each) => each.variant === variant && each.prompt === prompt);
+  return clip ? `: ${clip.motion}${clip.motion === motion ? ' ✓' : ''}` : '';
 }
 
 /** The video with the highest DINO-I. */

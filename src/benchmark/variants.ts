@@ -114,7 +114,7 @@ function rowsOf(benchmark: Exclude<BenchmarkName, 'fig2'>, known: readonly Ablat
       return METHODS.filter(({ id }) => id === 'dualreal');
     case 'customization':
       return [
-        { id: UNCUSTOMIZED, title: 'Base, not customized', train: {}, untrained: true },
+        { id: UNCUSTOMIZED, title: 'base', train: {}, untrained: true },
         ...(['official', 'clean'] as const).map((preset) => ({
           id: preset,
           title: preset,

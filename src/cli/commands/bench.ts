@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type BenchOutcome, bench, reportBench, resumeBench } from '../../benchmark/bench.ts';
 import { type BenchReport, REPORT_FOLDER } from '../../benchmark/report.ts';
+import { verdictLines } from '../../benchmark/report-customization.ts';
 import { renderTableText } from '../../benchmark/report-text.ts';
 import {
   BENCHMARK_NAMES,
@@ -60,9 +61,8 @@ function addBenchmark(group: Command, name: BenchmarkName): void {
     .option('--out <folder>', `folder to create (benchmarks/${name})`)
     .option('--resume [folder]', `go on with a benchmark (benchmarks/${name})`)
     .option('--minutes <n>', 'begin no case that would not be done in this time', number)
-    .option('--cases <n>', "how many cases, evenly drawn (4; a manifest's: all)", countOrAll)
-    .option('--prompts <n>', "prompts of each case (8; a manifest's: all)", countOrAll)
-    .option('--manifest <file>', 'cases of your own (default: the Toybox universe)')
+    .option('--cases <n>', "how many cases, evenly drawn (4; customization 6; a manifest's: all)", countOrAll)
+    .option('--prompts <n>', "prompts of each case (8; customization 20; a manifest's: all)", countOrAll)
     .option('--split <name>', 'evaluation | development (for tuning)')
     .option('--base <folder>', "base model (the manifest's, else toybox)")
     .option('--methods <list>', 'some of the rows', list)
@@ -97,6 +97,13 @@ function addBenchmark(group: Command, name: BenchmarkName): void {
     command
       .option('--identity-steps <list>', 'lengths of the identity stage (300)', numbers)
       .option('--motion-steps <list>', 'lengths of the motion stage (0,50,100,200,400)', numbers);
+  }
+  if (name === 'customization') {
+    command
+      .option('--lessons <n>', 'rendered clips of each motion that the classifier learns from (400)', number)
+      .option('--exams <n>', 'rendered clips of each held-out motion that it is examined on (60)', number);
+  } else {
+    command.option('--manifest <file>', 'cases of your own (default: the Toybox universe)');
   }
   command.action((flags: BenchFlags) => runBenchmark(name, flags));
 }
@@ -190,10 +197,14 @@ function numbers(text: string): number[] {
   return parts.map(number);
 }
 
+function verdict({ customization }: BenchReport): string {
+  return customization ? `\n${verdictLines(customization, customization).join('\n')}\n` : '';
+}
+
 function print(report: BenchReport, folder: string, json: boolean | undefined): void {
   process.stdout.write(
     json
       ? `${JSON.stringify(report, null, 2)}\n`
-      : `${renderTableText(report.table, report.published)}\n${join(folder, REPORT_FOLDER, 'index.html')}\n`,
+      : `${renderTableText(report.table, report.published)}${verdict(report)}\n${join(folder, REPORT_FOLDER, 'index.html')}\n`,
   );
 }
