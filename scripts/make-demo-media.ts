@@ -46,7 +46,7 @@ await writeFileAtomic(join(demo, 'NOTICE.txt'), `${noticeText(noticeEntries(cont
 
 const filesOf = async (name: string, ending: string) =>
   (await readdir(join(demo, name)))
-    .filter((file) => file.endsWith(ending))
+    .filter((file) => file.endsWith(ending) && !file.endsWith('.mask.png'))
     .sort()
     .map((file) => join(demo, name, file));
 const images = fileURLToPath(new URL('../docs/images', import.meta.url));

@@ -13,9 +13,10 @@ test('NOTICE names every package that is installed with the program', () => {
     expect(listed).toContain(` ${name} `);
 });
 
-test('NOTICE names every package whose art is in demo/', () => {
-  const packages = [...read('demo/NOTICE.txt').matchAll(/^(\S+) \S+ \((\S+)\):$/gm)];
+test.each(['demo', 'evaluation'])('NOTICE names every package whose art is in %s/', (folder) => {
+  const packages = [...read(`${folder}/NOTICE.txt`).matchAll(/^(\S+) \S+ \((\S+)\):$/gm)];
   expect(packages.length).toBeGreaterThan(0);
   const listed = read('NOTICE');
+  expect(listed).toContain(`${folder}/NOTICE.txt`);
   for (const [, name, licence] of packages) expect(listed).toMatch(new RegExp(`${name} +${licence}`));
 });

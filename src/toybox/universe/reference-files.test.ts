@@ -20,10 +20,14 @@ it('writes photos and clips with their captions, and says what art they show', a
   const { files, contents } = await writeReferenceFiles(references, folder, request);
   const photos = references.photos('banjo');
   const clips = references.clips('climb');
-  expect(files).toHaveLength(2 * (photos.length + clips.length));
+  expect(files).toHaveLength(3 * photos.length + 2 * clips.length);
 
   const { image } = await decodePhoto(join(folder, 'banjo/00.png'));
   expect(Buffer.compare(image.data, photos[0].frames)).toBe(0);
+  const mask = (await decodePhoto(join(folder, 'banjo/00.mask.png'))).image.data.filter(
+    (_, i) => i % 3 === 0,
+  );
+  expect(Buffer.compare(mask, photos[0].mask)).toBe(0);
   expect(await readFile(join(folder, 'banjo/00.txt'), 'utf8')).toBe(`${photos[0].caption}\n`);
 
   const { frames } = await decodeVideo(join(folder, 'climb/00.mp4'));

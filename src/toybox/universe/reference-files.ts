@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { encodePhoto, encodeVideo } from '../../media/index.ts';
 import { writeFileAtomic } from '../../tensor/atomic-file.ts';
 import { subjectById } from './catalogue.ts';
+import { CLIP_SIZE } from './composite.ts';
 import type { References } from './evaluation.ts';
 import { FPS } from './layout.ts';
 import { motionById } from './motions.ts';
@@ -11,8 +12,8 @@ import { sceneById } from './scenes.ts';
 import { framesTensor, pictureTensor } from './sheets.ts';
 import type { RenderedClip } from './universe.ts';
 
-/** H.264 quality of the clips: 64 × 64 pixels show every artefact. */
-const CLIP_QUALITY = 8;
+/** H.264 quality of the clips, near to lossless: 64 × 64 pixels show every artefact. */
+const CLIP_QUALITY = 4;
 
 export interface ReferenceFiles {
   /** The written files, relative to the folder. */
@@ -21,10 +22,34 @@ export interface ReferenceFiles {
   readonly contents: readonly Content[];
 }
 
+/** The name of the n-th rendering of a data set, without its ending. */
+export function numberedName(index: number): string {
+  return String(index).padStart(2, '0');
+}
+
 /**
- * Writes a subject's photos and a motion's clips as data sets that `prepare` and `train` read:
- * `<folder>/<subject>/00.png` and `<folder>/<motion>/00.mp4`, each with its caption in a text file beside it.
+ * Writes a picture as PNG with its subject's mask, a clip as mp4, and the caption in a text file beside them, as
+ * `prepare` and `train` read them.
+ * @param path of the files, without an ending
+ * @returns the endings of what was written, first that of the picture or clip
  */
+export async function writeRendering(
+  path: string,
+  { frames, mask, caption }: RenderedClip,
+): Promise<string[]> {
+  const isPicture = mask.length === CLIP_SIZE * CLIP_SIZE;
+  if (isPicture) {
+    await encodePhoto(`${path}.png`, pictureTensor(frames));
+    const grey = Uint8Array.from({ length: frames.length }, (_, i) => mask[Math.floor(i / 3)]);
+    await encodePhoto(`${path}.mask.png`, pictureTensor(grey));
+  } else {
+    await encodeVideo(`${path}.mp4`, framesTensor(frames), { fps: FPS, crf: CLIP_QUALITY });
+  }
+  await writeFileAtomic(`${path}.txt`, `${caption}\n`);
+  return isPicture ? ['.png', '.mask.png', '.txt'] : ['.mp4', '.txt'];
+}
+
+/** Writes a subject's photos as `<folder>/<subject>/00.png` and a motion's clips as `<folder>/<motion>/00.mp4`. */
 export async function writeReferenceFiles(
   references: References,
   folder: string,
@@ -35,36 +60,25 @@ export async function writeReferenceFiles(
     readonly withoutScenes?: readonly string[];
   },
 ): Promise<ReferenceFiles> {
-  const isWanted = ({ labels }: RenderedClip) => !request.withoutScenes?.includes(labels.scene);
   const files: string[] = [];
   const contents: Content[] = [];
-  const write = async (name: string, clip: RenderedClip) => {
-    const path = join(folder, name);
-    if (name.endsWith('.png')) await encodePhoto(path, pictureTensor(clip.frames));
-    else await encodeVideo(path, framesTensor(clip.frames), { fps: FPS, crf: CLIP_QUALITY });
-    const captionName = name.replace(/\.[a-z0-9]+$/, '.txt');
-    await writeFileAtomic(join(folder, captionName), new TextEncoder().encode(`${clip.caption}\n`));
-    files.push(name, captionName);
-    contents.push(contentOf(clip));
+  const write = async (name: string, rendered: readonly RenderedClip[]) => {
+    await mkdir(join(folder, name), { recursive: true });
+    const wanted = rendered.filter(({ labels }) => !request.withoutScenes?.includes(labels.scene));
+    for (const [index, clip] of wanted.entries()) {
+      const stem = `${name}/${numberedName(index)}`;
+      const endings = await writeRendering(join(folder, stem), clip);
+      files.push(...endings.map((ending) => stem + ending));
+      contents.push(contentOf(clip));
+    }
   };
-  const number = (index: number) => String(index).padStart(2, '0');
-  for (const subject of request.subjects) {
-    await mkdir(join(folder, subject), { recursive: true });
-    for (const [index, photo] of references.photos(subject).filter(isWanted).entries()) {
-      await write(`${subject}/${number(index)}.png`, photo);
-    }
-  }
-  for (const motion of request.motions) {
-    await mkdir(join(folder, motion), { recursive: true });
-    for (const [index, clip] of references.clips(motion).filter(isWanted).entries()) {
-      await write(`${motion}/${number(index)}.mp4`, clip);
-    }
-  }
+  for (const subject of request.subjects) await write(subject, references.photos(subject));
+  for (const motion of request.motions) await write(motion, references.clips(motion));
   return { files, contents };
 }
 
 /** The catalogue entries behind a rendering's labels. */
-export function contentOf({ labels }: RenderedClip): Content {
+export function contentOf({ labels }: Pick<RenderedClip, 'labels'>): Content {
   const motion = labels.motion === null ? undefined : motionById(labels.motion);
   return { subject: subjectById(labels.subject), scene: sceneById(labels.scene), ...(motion && { motion }) };
 }
