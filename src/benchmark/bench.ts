@@ -16,7 +16,7 @@ import { missingPrompts } from './result.ts';
 import { runRow } from './row.ts';
 import { requireSameSources, settlePlan } from './settle.ts';
 import { TIMES_FILE } from './times.ts';
-import { renderReferences } from './universe-cases.ts';
+import { placeReferences } from './universe-cases.ts';
 
 /** A row that could not be done on a case. */
 export interface FailedRow {
@@ -178,7 +178,7 @@ async function* runCase(
   failed: FailedRow[],
   told: Set<string>,
 ): AsyncGenerator<WorkflowEvent> {
-  if (plan.source.kind === 'universe') await renderReferences(folder, plan, benchCase, context.signal);
+  if (plan.source.kind === 'universe') await placeReferences(folder, plan, benchCase, context.signal);
   for (const variant of openRows(folder, plan, benchCase)) {
     throwIfCancelled(context.signal, 'benchmark');
     const number = plan.cases.indexOf(benchCase) + 1;

@@ -45,9 +45,17 @@ const planSchema = z.strictObject({
     hash: text,
     blocks: z.number().int().positive(),
   }),
-  /** Where cases come from; `artHash` is of the art that the universe is rendered from. */
+  /** Where cases come from. */
   source: z.union([
-    z.strictObject({ kind: z.literal('universe'), split: text, artHash: text, of: z.number().int() }),
+    z.strictObject({
+      kind: z.literal('universe'),
+      split: text,
+      /** Of the photos and clips that come with dualreal, where cases are made of these. */
+      filesHash: text.optional(),
+      /** Of the art, where something is rendered. */
+      artHash: text.optional(),
+      of: z.number().int(),
+    }),
     z.strictObject({ kind: z.literal('manifest'), file: text, of: z.number().int() }),
   ]),
   /** Frames of a video: of the base's nominal sample, or as asked. */

@@ -49,7 +49,7 @@ export const benchRequestSchema = z.strictObject({
   manifest: path.optional(),
   /** `development` is for tuning: what is reported comes from `evaluation`. */
   split: z.enum(['evaluation', 'development']).default('evaluation'),
-  /** Folder with the art of the Toybox universe. */
+  /** Folder with the art of the Toybox universe, for what does not come with dualreal. */
   artCache: path.default('.cache'),
   /**
    * How many cases are drawn, evenly over subjects and motions; default: 4 of the universe (`customization`: 6), all of
@@ -78,7 +78,7 @@ export const benchRequestSchema = z.strictObject({
   lessons: count.default(400),
   /** Rendered clips of each held-out motion that it is examined on. */
   exams: count.default(60),
-  /** Of the draw, the universe, training, and videos. */
+  /** Of the draw, prompts, what is rendered, training, and videos. */
   seed: z.number().int().nonnegative().default(42),
   /** Fields of every training request, e.g. `{"steps": 300}`. */
   train: json.default({}),

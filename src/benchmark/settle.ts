@@ -8,7 +8,7 @@ import { readManifest } from './manifest.ts';
 import type { BenchCase, BenchPlan } from './plan.ts';
 import type { BenchRequest } from './request.ts';
 import { balancedDraw } from './subset.ts';
-import { UNIVERSE_GENERIC, universeArtHash, universeCases } from './universe-cases.ts';
+import { requireEnoughFrames, UNIVERSE_GENERIC, universeCases, universeHashes } from './universe-cases.ts';
 import { stagesOf, variantsOf } from './variants.ts';
 
 /** Of the universe, where a request does not say how many. */
@@ -45,6 +45,8 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
   const prompts = wanted(request.prompts, manifest ? 'all' : counts.prompts);
   // The universe's cases are in such an order already.
   const drawn = manifest ? balancedDraw(all, count, request.seed) : all.slice(0, count);
+  const frames = request.frames ?? base.nominal.frames;
+  if (!manifest) await requireEnoughFrames(request, frames);
   return {
     version: 1,
     versions: { ...packageVersions() },
@@ -55,10 +57,10 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
       : {
           kind: 'universe',
           split: request.split,
-          artHash: universeArtHash(request.artCache),
+          ...(await universeHashes(request)),
           of: all.length,
         },
-    frames: request.frames ?? base.nominal.frames,
+    frames,
     fps: base.nominal.fps,
     ...(manifest
       ? manifest.generic !== undefined && { generic: manifest.generic }
@@ -68,7 +70,7 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
   };
 }
 
-/** Refuses to go on where the base or the art is no longer what the plan was made with. */
+/** Refuses to go on where base, photos and clips, or art are no longer what the plan was made with. */
 export async function requireSameSources(
   plan: BenchPlan,
   folder: string,
@@ -85,8 +87,13 @@ export async function requireSameSources(
   const hash = await base.hash();
   if (hash !== plan.base.hash) throw changed(`base ${plan.base.location}`, plan.base.hash, hash);
   if (plan.source.kind === 'manifest') return;
-  const artHash = universeArtHash(plan.request.artCache);
-  if (artHash !== plan.source.artHash) throw changed('art', plan.source.artHash, artHash);
+  const { filesHash, artHash } = await universeHashes(plan.request);
+  for (const [what, was, is] of [
+    ['photos and clips of dualreal', plan.source.filesHash, filesHash],
+    ['art', plan.source.artHash, artHash],
+  ] as const) {
+    if (was !== is) throw changed(what, was ?? 'none', is ?? 'none');
+  }
 }
 
 function wanted(asked: number | 'all' | undefined, otherwise: number | 'all'): number {

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +10,13 @@ import { buildAtlas } from '../toybox/universe/atlas-build.ts';
 import { DRAWN_ART } from '../toybox/universe/drawn-art.fixture.ts';
 import { planOf } from './plan.cases.ts';
 import type { BenchPlan } from './plan.ts';
-import { renderReferences, universeCases } from './universe-cases.ts';
+import {
+  placeReferences,
+  requireEnoughFrames,
+  UNIVERSE_GENERIC,
+  universeCases,
+  universeHashes,
+} from './universe-cases.ts';
 
 describe('cases of the universe', () => {
   const cases = universeCases({ seed: 42, split: 'evaluation' });
@@ -33,40 +40,63 @@ describe('cases of the universe', () => {
 
 describe('their photos and clips', () => {
   let folder = '';
-  let plan: BenchPlan;
+  const planOn = (split: 'evaluation' | 'development', out: string): BenchPlan => ({
+    ...planOf({ benchmark: 'table1', split, artCache: folder, out }, ['a'], 1),
+    frames: 5,
+    cases: universeCases({ seed: 42, split }).slice(0, 1),
+  });
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'dualreal-bench-universe-'));
-    await buildAtlas(DRAWN_ART, join(folder, 'toybox-atlas'));
-    plan = {
-      ...planOf({ benchmark: 'table1', artCache: folder }, ['a'], 1),
-      frames: 5,
-      cases: universeCases({ seed: 42, split: 'evaluation' }).slice(0, 1),
-    };
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('are whole folders or none', async () => {
-    const cancelled = renderReferences(folder, plan, plan.cases[0], AbortSignal.abort());
+    const plan = planOn('evaluation', join(folder, 'none'));
+    const cancelled = placeReferences(plan.request.out, plan, plan.cases[0], AbortSignal.abort());
     await expect(cancelled).rejects.toThrow(CancelledError);
-    expect(await readdir(join(folder, 'references', 'photos'))).toEqual([]);
+    expect(existsSync(join(plan.request.out, plan.cases[0].photos))).toBe(false);
   });
 
-  it('are data sets as training takes them, with captions and masks, and are made once', async () => {
-    const [{ photos, clips, classWord }] = plan.cases;
-    await renderReferences(folder, plan, plan.cases[0], undefined);
-    const [pictures, moving, generic] = await Promise.all(
-      [photos, clips, 'references/generic'].map((name) => readDataset(join(folder, name))),
+  it('come with the program, except for tuning', async () => {
+    const asked = { benchmark: 'table1', artCache: join(folder, 'no-art') } as const;
+    const { filesHash, artHash } = await universeHashes({ ...asked, split: 'evaluation' });
+    expect(filesHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(artHash).toBeUndefined();
+    await expect(universeHashes({ ...asked, split: 'development' })).rejects.toThrow(
+      'dualreal toybox preview',
     );
-    expect(pictures.length).toBeGreaterThanOrEqual(3);
-    expect(moving.length).toBeGreaterThanOrEqual(2);
-    expect(generic.length).toBe(16);
-    for (const { kind, caption, mask } of pictures) {
-      expect({ kind, hasMask: mask !== undefined }).toEqual({ kind: 'photo', hasMask: true });
-      expect(caption).toContain(classWord);
-    }
-    expect(moving.every(({ kind }) => kind === 'clip')).toBe(true);
-    const before = await readFile(moving[0].path);
-    await renderReferences(folder, plan, plan.cases[0], undefined);
-    expect(await readFile(moving[0].path)).toEqual(before);
+    const judged = { ...asked, benchmark: 'customization', split: 'evaluation' } as const;
+    await expect(universeHashes(judged)).rejects.toThrow('lessons of the motion classifier');
   });
+
+  it('are as long as those that come with the program, where they are these', async () => {
+    await expect(requireEnoughFrames({ split: 'evaluation' }, 9)).resolves.toBeUndefined();
+    await expect(requireEnoughFrames({ split: 'development' }, 17)).resolves.toBeUndefined();
+    await expect(requireEnoughFrames({ split: 'evaluation' }, 17)).rejects.toThrow('at most 9 frames');
+  });
+
+  it.each(['evaluation', 'development'] as const)(
+    'are data sets as training takes them, with captions and masks, and are made once: %s',
+    async (split) => {
+      if (split === 'development') await buildAtlas(DRAWN_ART, join(folder, 'toybox-atlas'));
+      const plan = planOn(split, join(folder, split));
+      const [{ photos, clips, classWord }] = plan.cases;
+      const { out } = plan.request;
+      await placeReferences(out, plan, plan.cases[0], undefined);
+      const [pictures, moving, generic] = await Promise.all(
+        [photos, clips, UNIVERSE_GENERIC].map((name) => readDataset(join(out, name))),
+      );
+      expect(pictures.length).toBeGreaterThanOrEqual(3);
+      expect(moving.length).toBeGreaterThanOrEqual(2);
+      expect(generic.length).toBe(16);
+      for (const { kind, caption, mask } of pictures) {
+        expect({ kind, hasMask: mask !== undefined }).toEqual({ kind: 'photo', hasMask: true });
+        expect(caption).toContain(classWord);
+      }
+      expect(moving.every(({ kind }) => kind === 'clip')).toBe(true);
+      const before = await stat(moving[0].path);
+      await placeReferences(out, plan, plan.cases[0], undefined);
+      expect((await stat(moving[0].path)).ino).toBe(before.ino);
+    },
+  );
 });

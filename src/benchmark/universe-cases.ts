@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { encodePhoto, encodeVideo } from '../media/index.ts';
-import { writeFileAtomic } from '../tensor/atomic-file.ts';
+import { cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { throwIfCancelled } from '../tensor/errors.ts';
+import { type Atlas, AtlasError } from '../toybox/universe/atlas.ts';
 import { createReferences, evaluationCases } from '../toybox/universe/evaluation.ts';
+import { openEvaluationFiles } from '../toybox/universe/evaluation-files.ts';
+import { numberedName, writeRendering } from '../toybox/universe/reference-files.ts';
 import { createUniverse, openUniverseAtlas, type RenderedClip } from '../toybox/universe/universe.ts';
+import { BenchmarkError } from './benchmark-error.ts';
 import type { BenchCase, BenchPlan } from './plan.ts';
 import type { BenchRequest } from './request.ts';
 
-const SIDE = 64;
-const FPS = 8;
 /** Captioned clips of anything, for MotionBooth. */
 const GENERIC_CLIPS = 16;
 
@@ -33,22 +33,84 @@ export function universeCases({ seed, split }: Pick<BenchRequest, 'seed' | 'spli
 
 export const UNIVERSE_GENERIC = join(REFERENCES, 'generic');
 
-/** Which art the universe is rendered from; throws where it has not been installed. */
-export function universeArtHash(artCache: string): string {
-  return openUniverseAtlas(artCache).contentHash;
+/** What the numbers of the universe's cases depend on, besides the base. */
+export interface UniverseHashes {
+  /** Of the photos and clips that come with dualreal. */
+  readonly filesHash?: string;
+  /** Of the art, where something is rendered: cases for tuning, lessons of the motion classifier. */
+  readonly artHash?: string;
 }
 
-/** Renders the photos and clips that a case learns from, where that has not been done. */
-export async function renderReferences(
+type Asked = Pick<BenchRequest, 'benchmark' | 'split' | 'artCache'>;
+
+/**
+ * Looks at everything that will be read, before anything is trained.
+ * @throws {BenchmarkError} where art is needed and not installed.
+ */
+export async function universeHashes({ benchmark, split, artCache }: Asked): Promise<UniverseHashes> {
+  const isShipped = split === 'evaluation';
+  const isRendered = !isShipped || benchmark === 'customization';
+  return {
+    ...(isShipped && { filesHash: (await openEvaluationFiles()).hash }),
+    ...(isRendered && { artHash: openArt({ benchmark, split, artCache }).contentHash }),
+  };
+}
+
+/** The clips that come with dualreal have a length; rendered ones have any. */
+export async function requireEnoughFrames({ split }: Pick<Asked, 'split'>, frames: number): Promise<void> {
+  if (split !== 'evaluation') return;
+  const { index } = await openEvaluationFiles();
+  if (frames <= index.frames) return;
+  throw new BenchmarkError({
+    where: 'cases of the evaluation split',
+    expected: `videos of at most ${index.frames} frames, as the clips that come with dualreal have`,
+    got: `${frames}`,
+    hint: `use --frames ${index.frames}, --split development, or clips of your own with --manifest`,
+  });
+}
+
+function openArt({ benchmark, split, artCache }: Asked): Atlas {
+  try {
+    return openUniverseAtlas(artCache);
+  } catch (cause) {
+    if (!(cause instanceof AtlasError)) throw cause;
+    const what =
+      split === 'development'
+        ? 'photos and clips of the development split'
+        : 'lessons of the motion classifier';
+    throw new BenchmarkError({
+      where: split === 'development' ? `bench ${benchmark} --split development` : `bench ${benchmark}`,
+      expected: `the universe's art, which ${what} are rendered from`,
+      got: `none that can be used in ${artCache}`,
+      hint: 'install it (750 MB) with: dualreal toybox preview; tables and figures of the evaluation split need none',
+      cause,
+    });
+  }
+}
+
+/**
+ * Lays the photos and clips that a case learns from into the benchmark's folder, where that has not been done: those
+ * that come with dualreal, whether art is installed or not, or renderings of the development split.
+ */
+export async function placeReferences(
   folder: string,
   plan: BenchPlan,
   { subject, motion, photos, clips }: BenchCase,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { seed, split, artCache } = plan.request;
+  const { seed, split } = plan.request;
   const wanted = [photos, clips, UNIVERSE_GENERIC].filter((name) => !existsSync(join(folder, name)));
   if (wanted.length === 0) return;
-  const atlas = openUniverseAtlas(artCache);
+  if (split === 'evaluation') {
+    const shipped = await openEvaluationFiles();
+    for (const name of wanted) {
+      throwIfCancelled(signal, 'copying photos and clips');
+      const from = join(shipped.folder, relative(REFERENCES, name));
+      await wholeFolder(join(folder, name), (half) => cp(from, half, { recursive: true }));
+    }
+    return;
+  }
+  const atlas = openArt(plan.request);
   const references = createReferences({ seed, split, frames: plan.frames, atlas });
   const render: Readonly<Record<string, () => readonly RenderedClip[]>> = {
     [photos]: () => references.photos(subject),
@@ -62,25 +124,10 @@ export async function renderReferences(
     await wholeFolder(join(folder, name), async (half) => {
       for (const [index, rendered] of render[name]().entries()) {
         throwIfCancelled(signal, 'rendering');
-        await writeClip(join(half, String(index).padStart(2, '0')), rendered);
+        await writeRendering(join(half, numberedName(index)), rendered);
       }
     });
   }
-}
-
-/** A picture as PNG with its subject's mask, a clip as mp4 near to lossless; their captions beside them. */
-async function writeClip(path: string, { frames, mask, caption }: RenderedClip): Promise<void> {
-  const count = frames.length / (SIDE * SIDE * 3);
-  if (count === 1) {
-    const shape = [SIDE, SIDE, 3];
-    await encodePhoto(`${path}.png`, { dtype: 'u8', shape, data: frames });
-    const grey = Uint8Array.from({ length: frames.length }, (_, i) => mask[Math.floor(i / 3)]);
-    await encodePhoto(`${path}.mask.png`, { dtype: 'u8', shape, data: grey });
-  } else {
-    const clip = { dtype: 'u8', shape: [count, SIDE, SIDE, 3], data: frames } as const;
-    await encodeVideo(`${path}.mp4`, clip, { fps: FPS, crf: 4 });
-  }
-  await writeFileAtomic(`${path}.txt`, `${caption}\n`);
 }
 
 /** Fills a folder that appears whole or not at all. */

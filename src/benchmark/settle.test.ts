@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FeatureCache } from '../store/feature-cache.ts';
+import { initBase, initBaseRequestSchema } from '../workflows/init-base.ts';
+import { runWorkflow } from '../workflows/workflow.ts';
+import type { BenchPlan } from './plan.ts';
+import { type BenchRequestInput, benchRequestSchema } from './request.ts';
+import { requireSameSources, settlePlan } from './settle.ts';
+
+let folder = '';
+let cache: FeatureCache;
+const settle = (asked: Partial<BenchRequestInput> = {}): Promise<BenchPlan> => {
+  const paths = { out: join(folder, 'bench'), base: join(folder, 'base'), artCache: join(folder, 'no-art') };
+  return settlePlan(benchRequestSchema.parse({ benchmark: 'table1', ...paths, ...asked }), cache);
+};
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dualreal-settle-'));
+  cache = new FeatureCache(join(folder, 'cache'));
+  const base = initBaseRequestSchema.parse({ out: join(folder, 'base'), size: 'tiny' });
+  await runWorkflow(initBase(base), () => undefined);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+it('settles the evaluation split without art, and goes on with the same photos and clips only', async () => {
+  const plan = await settle();
+  expect(plan.cases).toHaveLength(4);
+  if (plan.source.kind !== 'universe') throw new RangeError('cases are not of the universe');
+  expect(plan.source.artHash).toBeUndefined();
+  await expect(requireSameSources(plan, folder, cache)).resolves.toBeUndefined();
+  const other: BenchPlan = { ...plan, source: { ...plan.source, filesHash: 'f'.repeat(64) } };
+  await expect(requireSameSources(other, folder, cache)).rejects.toThrow('photos and clips of dualreal');
+});
+
+it('says what cannot be had without art', async () => {
+  await expect(settle({ split: 'development' })).rejects.toThrow('dualreal toybox preview');
+  await expect(settle({ frames: 17 })).rejects.toThrow('at most 9 frames');
+});
