@@ -39,7 +39,7 @@ export interface MotionJudge {
 }
 
 /** Clips that are looked at at a time. */
-const PIECE = 25;
+const PIECE = 50;
 
 /**
  * A perceptron on {@link motionFeatures}, as it judges the pretrained transformer, here over held-out motions too:
@@ -65,26 +65,33 @@ export async function* openMotionJudge(
     const size = rows.length / clips.length;
     return clips.map((clip, i) => motionFeatures(clip, rows.slice(i * size, (i + 1) * size)));
   };
-  const rendered = async (each: MotionClass, kind: 'lesson' | 'exam', count: number) => {
+  const rendered = async function* (
+    stage: string,
+    kind: 'lesson' | 'exam',
+    each: readonly MotionClass[],
+    count: number,
+  ): AsyncGenerator<WorkflowEvent, Float32Array[]> {
+    const total = each.length * count;
     const features: Float32Array[] = [];
-    for (let from = 0; from < count; from += PIECE) {
-      throwIfCancelled(signal, 'rendering');
-      const piece = Math.min(PIECE, count - from);
-      const clips = Array.from({ length: piece }, (_, i) => renderClass(each, kind, from + i, rendering));
+    while (features.length < total) {
+      throwIfCancelled(signal, stage);
+      const from = features.length;
+      const clips = Array.from({ length: Math.min(PIECE, total - from) }, (_, i) =>
+        renderClass(each[Math.floor((from + i) / count)], kind, (from + i) % count, rendering),
+      );
       features.push(...(await describe(clips)));
+      yield { type: 'progress', stage, done: features.length, total };
     }
     return features;
   };
 
-  const stage = 'training the motion classifier';
-  yield { type: 'stage', stage, detail: `${classes.length} classes, ${lessons} clips each` };
-  const features: Float32Array[] = [];
-  const labels: number[] = [];
-  for (const [label, each] of classes.entries()) {
-    features.push(...(await rendered(each, 'lesson', lessons)));
-    labels.push(...Array<number>(lessons).fill(label));
-    yield { type: 'progress', stage, done: label + 1, total: classes.length };
-  }
+  yield {
+    type: 'stage',
+    stage: 'training the motion classifier',
+    detail: `${classes.length} classes, ${lessons} clips each`,
+  };
+  const features = yield* rendered('rendering lessons', 'lesson', classes, lessons);
+  const labels = features.map((_, i) => Math.floor(i / lessons));
   const ofAll = await trainMotionClassifier(runtime, features, labels, classes.length);
   // The asked classes come first, and so do their lessons.
   const own = asked.length * lessons;
@@ -99,29 +106,30 @@ export async function* openMotionJudge(
     return all.map((at, i) => ({ motion: classes[at].id, heldOut: classes[heldOut[i]].id }));
   };
 
-  const exam: MotionExam[] = [];
-  for (const each of asked) {
-    const answers = await answer(await rendered(each, 'exam', exams));
-    exam.push({
-      motion: each.id,
+  const answers = await answer(yield* rendered('rendering the exam', 'exam', asked, exams));
+  const exam = asked.map(({ id }, at): MotionExam => {
+    const own = answers.slice(at * exams, (at + 1) * exams);
+    const rightOfHeldOut = own.filter(({ heldOut }) => heldOut === id).length;
+    return {
+      motion: id,
       clips: exams,
-      right: answers.filter(({ motion }) => motion === each.id).length,
-      rightOfHeldOut: answers.filter(({ heldOut }) => heldOut === each.id).length,
-    });
-  }
+      right: own.filter(({ motion }) => motion === id).length,
+      rightOfHeldOut,
+    };
+  });
   return {
     classes: classes.map(({ id }) => id),
     exam,
     async recognise(clips, cancelled) {
-      const answers: MotionAnswer[] = [];
+      const found: MotionAnswer[] = [];
       for (let from = 0; from < clips.length; from += PIECE) {
         const pixels: Uint8Array[] = [];
         for (const path of clips.slice(from, from + PIECE)) {
           pixels.push(await pixelsOf(path, frames, cancelled));
         }
-        answers.push(...(await answer(await describe(pixels))));
+        found.push(...(await answer(await describe(pixels))));
       }
-      return answers;
+      return found;
     },
   };
 }
