@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Customization, customizationOf } from './customization.ts';
-import type { JudgedCase } from './motion-results.ts';
+import type { ExamRecord, JudgedCase, MotionRecord } from './motion-results.ts';
 import { measured, planOf, resultOf } from './plan.cases.ts';
 import { renderCustomizationCsv, verdictLines } from './report-customization.ts';
 import type { BenchResult } from './result.ts';
@@ -108,24 +108,28 @@ describe('the verdict on customization', () => {
   });
 
   it('is told line by line and in a table, beside what rendered clips reach', () => {
-    const exam = {
+    const coded = (right: number) => ({ clips: 2, right, rightOfHeldOut: 2 });
+    const exam: ExamRecord = {
       version: 1,
       classes: ['a', 'b', 'at-rest'],
       lessons: 10,
       exam: [
-        { motion: 'a', clips: 10, right: 9, rightOfHeldOut: 10 },
-        { motion: 'b', clips: 10, right: 7, rightOfHeldOut: 8 },
+        { motion: 'a', clips: 10, right: 9, rightOfHeldOut: 10, throughCodec: coded(2) },
+        { motion: 'b', clips: 10, right: 7, rightOfHeldOut: 8, throughCodec: coded(0) },
+        { motion: 'z', clips: 10, right: 0, rightOfHeldOut: 0 },
       ],
-    } as const;
-    const record = { exam: { ...exam, classes: [...exam.classes], exam: [...exam.exam] } };
+    };
+    const record: Pick<MotionRecord, 'exam'> = { exam };
     const verdict = found(good);
     const lines = verdictLines(verdict, record);
     expect(lines[2]).toMatch(
-      /^official: motion recognised in at least 50 %: yes, 50 % .*, base 0 %, rendered clips 80 %; on 6 of 6 pairs$/,
+      /^official: motion recognised in at least 50 %: yes, 50 % .*, base 0 %, rendered clips 80 % \(through the codec 50 %\); on 6 of 6 pairs$/,
     );
     expect(lines.at(-1)).toBe('customization works on at least 6 pairs with every preset: yes');
     const csv = renderCustomizationCsv(verdict, record).split('\r\n');
-    expect(csv.find((line) => line.startsWith('official,a,a,4,motion,'))).toMatch(/,0,0\.5,0\.5,.*,1,0\.9$/);
+    expect(csv.find((line) => line.startsWith('official,a,a,4,motion,'))).toMatch(
+      /,0,0\.5,0\.5,.*,1,0\.9,1$/,
+    );
     expect(
       verdictLines(
         found(() => undefined),

@@ -8,7 +8,8 @@ import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-cla
 import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
 import { openUniverseAtlas } from '../toybox/universe/universe.ts';
 import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
-import type { WorkflowEvent } from '../workflows/workflow.ts';
+import type { WorkflowContext, WorkflowEvent } from '../workflows/workflow.ts';
+import { openBaseCodec } from './base-codec.ts';
 import { BenchmarkError } from './benchmark-error.ts';
 import { type MotionClass, motionClasses, renderClass } from './motion-classes.ts';
 import type { BenchPlan } from './plan.ts';
@@ -21,13 +22,19 @@ export interface MotionAnswer {
   readonly heldOut: string;
 }
 
-/** How often rendered clips of a motion, performed by others than those of the lessons, are recognised. */
-export interface MotionExam {
-  readonly motion: string;
+/** How many clips are recognised. */
+export interface Recognised {
   readonly clips: number;
   readonly right: number;
   /** Where only the held-out motions can be answered. */
   readonly rightOfHeldOut: number;
+}
+
+/** Of rendered clips of a motion, performed by others than those of the lessons. */
+export interface MotionExam extends Recognised {
+  readonly motion: string;
+  /** Of the first of these clips, taken through the base's codec as every generated one; of the cases' motions. */
+  readonly throughCodec?: Recognised;
 }
 
 export interface MotionJudge {
@@ -37,6 +44,9 @@ export interface MotionJudge {
   /** @param clips videos of the benchmark, of as many frames as the lessons */
   recognise(clips: readonly string[], signal: AbortSignal | undefined): Promise<readonly MotionAnswer[]>;
 }
+
+/** Clips of a motion that are taken through the base's codec: as many as are generated of it. */
+const CODEC_EXAMS = 20;
 
 /** Clips that are looked at at a time. */
 const PIECE = 50;
@@ -49,8 +59,9 @@ const PIECE = 50;
 export async function* openMotionJudge(
   runtime: Runtime,
   plan: BenchPlan,
-  signal: AbortSignal | undefined,
+  context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, MotionJudge> {
+  const { signal } = context;
   const { split, seed, artCache, lessons, exams } = plan.request;
   const { frames } = plan;
   const classes = motionClasses(split, new Set(plan.cases.map(({ subject }) => subject)));
@@ -106,17 +117,32 @@ export async function* openMotionJudge(
     return all.map((at, i) => ({ motion: classes[at].id, heldOut: classes[heldOut[i]].id }));
   };
 
-  const answers = await answer(yield* rendered('rendering the exam', 'exam', asked, exams));
-  const exam = asked.map(({ id }, at): MotionExam => {
-    const own = answers.slice(at * exams, (at + 1) * exams);
-    const rightOfHeldOut = own.filter(({ heldOut }) => heldOut === id).length;
-    return {
-      motion: id,
-      clips: exams,
-      right: own.filter(({ motion }) => motion === id).length,
-      rightOfHeldOut,
-    };
+  const graded = (id: string, answers: readonly MotionAnswer[]): Recognised => ({
+    clips: answers.length,
+    right: answers.filter(({ motion }) => motion === id).length,
+    rightOfHeldOut: answers.filter(({ heldOut }) => heldOut === id).length,
   });
+  const answers = await answer(yield* rendered('rendering the exam', 'exam', asked, exams));
+  const caseMotions = new Set(plan.cases.map(({ motion }) => motion));
+  const codec = await openBaseCodec(runtime, plan, context);
+  const exam: MotionExam[] = [];
+  try {
+    for (const [at, each] of asked.entries()) {
+      const own = { motion: each.id, ...graded(each.id, answers.slice(at * exams, (at + 1) * exams)) };
+      if (!caseMotions.has(each.id)) {
+        exam.push(own);
+        continue;
+      }
+      yield { type: 'stage', stage: "examining through the base's codec", detail: each.id };
+      const clips: Uint8Array[] = [];
+      while (clips.length < Math.min(exams, CODEC_EXAMS)) {
+        clips.push(await codec.run(renderClass(each, 'exam', clips.length, rendering)));
+      }
+      exam.push({ ...own, throughCodec: graded(each.id, await answer(await describe(clips))) });
+    }
+  } finally {
+    await codec.release();
+  }
   return {
     classes: classes.map(({ id }) => id),
     exam,

@@ -49,7 +49,7 @@ export class MotionJudging {
     if (this.judging) return this.judging;
     const { folder, plan, control, context } = this;
     this.runtime ??= context.openRuntime({ device: plan.request.device, threads: control.threads });
-    const judge = yield* openMotionJudge(this.runtime, plan, context.signal);
+    const judge = yield* openMotionJudge(this.runtime, plan, context);
     const { classes, exam } = judge;
     await writeExam(folder, {
       version: 1,

@@ -11,13 +11,21 @@ import { missingPrompts, resultPath } from './result.ts';
 
 const count = z.number().int().nonnegative();
 
+const recognised = { clips: count, right: count, rightOfHeldOut: count };
+
 const examSchema = z.strictObject({
   version: z.literal(1),
   /** Answers to be had. */
   classes: z.array(z.string()),
   /** Rendered clips of each class that were learnt from. */
   lessons: count,
-  exam: z.array(z.strictObject({ motion: z.string(), clips: count, right: count, rightOfHeldOut: count })),
+  exam: z.array(
+    z.strictObject({
+      motion: z.string(),
+      ...recognised,
+      throughCodec: z.strictObject(recognised).optional(),
+    }),
+  ),
 });
 
 const judgedSchema = z.strictObject({
