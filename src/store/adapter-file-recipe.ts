@@ -13,13 +13,18 @@ const sourceSchema = z.strictObject({
   counts: z.record(z.string(), z.number().int().nonnegative()),
 });
 
+/** Files written before there was a floor had none. */
+function withFloor(options: unknown): unknown {
+  return typeof options === 'object' ? { weightFloor: 0, ...options } : options;
+}
+
 /**
  * How an adapter came about, carried inside its file, so that the file alone is enough to use it. What is
  * not known of an imported file is null.
  */
 export const adapterRecipeSchema = z.strictObject({
   version: z.literal(1),
-  options: dualRealOptionsSchema,
+  options: z.preprocess(withFloor, dualRealOptionsSchema),
   /** The preset that `options` started from. */
   preset: z.enum(presetNames),
   base: z.strictObject({

@@ -10,7 +10,7 @@ const FUSION_WIDTH = 128;
 /**
  * StageBlender Controller (paper Eq. 7–12; DR model/dit.py controller): from the embedded tokens
  * [B, T, D] before block 0 and the time embedding [B, E], the share ω [B, n] of each depth group, in
- * (0, weightTotal).
+ * (floor, 1 − floor) of weightTotal.
  */
 export function stageBlender(
   scope: ParameterScope,
@@ -32,5 +32,7 @@ export function stageBlender(
   const narrow = g.relu(linear(scope.at('fusion_net', 1), blended, FUSION_WIDTH));
   const logits = linear(scope.at('fusion_net', 3), narrow, options.groups); // [B, n]
   const share = options.weightActivation === 'sigmoid' ? g.sigmoid(logits) : g.softmax(logits);
-  return g.mul(share, options.weightTotal);
+  const { weightFloor, weightTotal } = options;
+  if (weightFloor === 0) return g.mul(share, weightTotal);
+  return g.add(g.mul(share, weightTotal * (1 - 2 * weightFloor)), weightTotal * weightFloor);
 }

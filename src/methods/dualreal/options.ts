@@ -19,6 +19,11 @@ export const dualRealOptionsSchema = z.strictObject({
   weightTotal: z.number().positive(),
   /** 'sigmoid': an independent share for each group (release). 'softmax': over the groups (paper, Eq. 12). */
   weightActivation: z.enum(['sigmoid', 'softmax']),
+  /**
+   * Share of the total that either adapter keeps whatever the controller says. 0 (release, paper) lets one phase
+   * silence the other's adapter, which then gets no gradient and cannot come back.
+   */
+  weightFloor: z.number().min(0).max(0.5),
   /** Which adapter the controller's output scales; the other gets the complement. */
   weightScales: z.enum(['identity', 'motion']),
   /** GELU between the two projections (release) or outside both (paper, Eq. 1–2). */
@@ -48,6 +53,7 @@ const OFFICIAL: DualRealOptions = {
   placement: 'sites',
   weightTotal: 0.2,
   weightActivation: 'sigmoid',
+  weightFloor: 0,
   weightScales: 'identity',
   geluPlacement: 'between',
   skip: true,
@@ -61,8 +67,8 @@ const OFFICIAL: DualRealOptions = {
 
 /**
  * official: the release to rounding, so that released weights load. paper: the printed equations. clean:
- * the release with the base model untouched at step 0 and a condition that is prepared in training as it
- * is at inference, with a fresh frame and dropout at every step.
+ * the release with the base model untouched at step 0, weights that cannot silence an adapter, and a condition
+ * that is prepared in training as it is at inference, with a fresh frame and dropout at every step.
  */
 export const DUALREAL_PRESETS = {
   official: OFFICIAL,
@@ -83,6 +89,7 @@ export const DUALREAL_PRESETS = {
   clean: {
     ...OFFICIAL,
     weightTotal: 1,
+    weightFloor: 0.3,
     skip: false,
     conditionPixels: 'encoder',
     conditionFrame: 'per-step',

@@ -49,6 +49,7 @@ const single: Partial<DualRealOptions>[] = [
   { placement: 'block' },
   { weightTotal: 1 },
   { weightActivation: 'softmax' },
+  { weightFloor: 0.3 },
   { weightScales: 'motion' },
   { geluPlacement: 'outside' },
   { skip: false },
@@ -122,6 +123,25 @@ describe('presets and their single differences', () => {
       const worst = a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
       if (untouched) expect(worst, name).toBeLessThan(1e-5);
       else expect(worst, name).toBeGreaterThan(1e-2);
+    }
+  });
+
+  it.each([
+    [0, 0, 1],
+    [0.3, 0.3, 0.7],
+  ])('with a floor of %d a controller at its ends gives %d and %d', async (weightFloor, low, high) => {
+    const options = { ...DUALREAL_PRESETS.clean, ...small, weightFloor };
+    const { injection } = traceDualReal(config, options, shape);
+    const traced = program('weights', { weights: injection.identityWeights() });
+    const bias = 'controller.fusion_net.3.bias';
+    expect([...traced.inputs.keys()]).toContain(bias);
+    for (const [logit, expected] of [
+      [-100, low],
+      [100, high],
+    ]) {
+      const inputs = { ...inputsOf(traced), [bias]: floats([2], [logit, logit]) };
+      const { weights } = await run(traced, inputs);
+      for (const value of asFloats(weights).data) expect(value).toBeCloseTo(expected, 5);
     }
   });
 
