@@ -20,7 +20,7 @@ export const pretrainTransformerRequestSchema = z.strictObject({
   microBatches: z.int().positive().default(1),
   /** Compute blocks again in the backward pass, for less memory. */
   checkpointed: z.boolean().default(false),
-  /** Name of a run of the same sizes whose averaged parameters are the first ones. */
+  /** Name of a run of the same sizes whose averaged parameters are the first ones; `shipped`: the base's own. */
   startFrom: z.string().optional(),
   /** Rendering threads. */
   renderThreads: z.int().positive().optional(),

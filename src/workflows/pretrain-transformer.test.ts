@@ -7,6 +7,7 @@ import { latestCheckpoint } from '../store/checkpoint.ts';
 import { readRun } from '../store/run-folder.ts';
 import { bytesOf } from '../tensor/dtype.ts';
 import { CancelledError } from '../tensor/errors.ts';
+import { asFloats } from '../tensor/host-tensor.ts';
 import { writeModel } from '../toybox/pretrain/export.ts';
 import { averageOf } from '../toybox/pretrain/session.ts';
 import { openTask } from '../toybox/pretrain/tasks.ts';
@@ -106,6 +107,16 @@ describe('pretraining the transformer', () => {
     const base = await openBase(weightsFolder);
     expect(base.transformer).toEqual(config);
     expect(base.sampler).toBe('dpm');
+
+    // A step with a learning rate of next to nothing leaves them as they are, up to f16.
+    const again = requestOf({ name: 'again', startFrom: 'shipped', steps: 6, learningRate: 1e-12 });
+    await runWorkflow(pretrainTransformer(again, contextOf()), () => {});
+    const started = await stateOf('again');
+    for (const [name, { data }] of averageOf(whole)) {
+      const found = asFloats(started.get(name)!).data;
+      const far = [...found].filter((value, i) => Math.abs(value - Number(data[i])) > 1e-3);
+      expect(far, name).toEqual([]);
+    }
   });
 
   it('gives the mean gradient of micro-batches', { timeout: 120_000 }, async () => {

@@ -7,6 +7,7 @@ import { createRun, type OpenRun, openRun, readRun, requireSameRequest } from '.
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { DualrealError, throwIfCancelled } from '../tensor/errors.ts';
 import { averageOf } from '../toybox/pretrain/session.ts';
+import { readShipped } from '../toybox/pretrain/shipped.ts';
 import { TEXT_TOKENS, t5TokenizerFiles, tokenizerOf } from '../toybox/pretrain/tokenizers.ts';
 import { type LatentBank, openLatentBank } from '../toybox/pretrain/transformer/bank.ts';
 import {
@@ -29,6 +30,9 @@ export interface PretrainTransformerResult {
   readonly totalSteps: number;
   readonly seconds: number;
 }
+
+/** Name under which a run begins with the base's own transformer, where no run's state is left. */
+const SHIPPED = 'shipped';
 
 type Events<Result> = AsyncGenerator<WorkflowEvent, Result>;
 
@@ -136,7 +140,10 @@ async function* trainIn(
       detail: `${session.parameterCount} parameters, step ${step}`,
     };
     if (checkpoint) await session.load(checkpoint.tensors);
-    else if (request.startFrom) {
+    else if (request.startFrom === SHIPPED) {
+      await session.start(await readShipped(request.weightsFolder, 'transformer'));
+      yield { type: 'notice', message: `parameters from ${join(request.weightsFolder, 'transformer')}` };
+    } else if (request.startFrom) {
       const earlier = await readRun(join(request.stateFolder, request.startFrom));
       const found = (await latestCheckpoint(earlier)).checkpoint;
       if (!found) throw new DualrealError({ where: earlier.path, expected: 'a checkpoint', got: 'none' });

@@ -32,7 +32,7 @@ export function addPretrainTransformerCommands(program: Command): void {
     program.command('pretrain').description('train the parts of the embedded base');
   ofRun(command.command('transformer').description("train the base's diffusion transformer"))
     .option('--resume', 'go on with the run of this name')
-    .option('--start-from <run>', 'begin with the averaged parameters of another run')
+    .option('--start-from <run>', 'begin with the averaged parameters of another run (shipped: of the base)')
     .option('--minutes <n>', 'stop, saved, after this long', number)
     .option('--steps <n>', 'length of the schedule', number)
     .option('--batch <n>', 'clips a step', number)

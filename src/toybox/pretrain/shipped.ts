@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { openWeights } from '../../store/weights.ts';
 import { asFloats, type HostTensor } from '../../tensor/host-tensor.ts';
 
-/** Folders of the base that this pretraining fills; the transformer's is filled over them. */
-export type ShippedComponent = 'image_encoder' | 'dino' | 'text_encoder' | 'vae';
+/** Folders of the base that pretraining fills. */
+export type ShippedComponent = 'image_encoder' | 'dino' | 'text_encoder' | 'vae' | 'transformer';
 
 /** All weights of one component of the base, as f32. */
 export async function readShipped(
