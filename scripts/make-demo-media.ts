@@ -15,7 +15,7 @@ import { writeReferenceFiles } from '../src/toybox/universe/reference-files.ts';
 import { DEFAULT_CACHE_FOLDER } from '../src/toybox/universe/universe.ts';
 
 const SUBJECT = 'fox';
-const MOTION = 'somersault';
+const MOTION = 'hop';
 const FRAMES = 9;
 /** Width of a picture on the sheets. */
 const SHEET_CELL = 96;

@@ -98,7 +98,7 @@ function commandsFor(run: string, base: string): [string, string][] {
   return [
     [
       'Another scene',
-      `npx dualreal generate --run ${folder} --prompt "an animal is doing a somersault in the lobby"`,
+      `npx dualreal generate --run ${folder} --prompt "an animal is hopping sideways in the harbour"`,
     ],
     ['Measure these videos against the photos and clips', `npx dualreal evaluate ${folder}`],
     [

@@ -51,7 +51,7 @@ export const DEMO_FOLDER = fileURLToPath(new URL('../../demo', import.meta.url))
 
 /** The subject by its class word, the motion by its own words, in scenes of no photo and no clip. */
 export const DEMO_PROMPTS = ['in the forest', 'on the meadow', 'on the sea', 'in the ballroom'].map(
-  (scene) => `an animal is doing a somersault ${scene}`,
+  (scene) => `an animal is hopping sideways ${scene}`,
 );
 
 /**

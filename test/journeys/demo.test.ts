@@ -10,8 +10,8 @@ import { BrowserPage, findBrowser } from '../browser.ts';
 import { dualreal, type Ended } from './command-line.ts';
 
 const PROMPTS = [
-  'an animal is doing a somersault in the forest',
-  'an animal is doing a somersault on the sea',
+  'an animal is hopping sideways in the forest',
+  'an animal is hopping sideways on the sea',
 ];
 
 it('the prompts name scenes of no photo and no clip', async () => {
