@@ -98,7 +98,7 @@ function commandsFor(run: string, base: string): [string, string][] {
   return [
     [
       'Another scene',
-      `npx dualreal generate --run ${folder} --prompt "an animal is hopping sideways in the harbour"`,
+      `npx dualreal generate --run ${folder} --prompt "an animal is hopping sideways in the desert"`,
     ],
     ['Measure these videos against the photos and clips', `npx dualreal evaluate ${folder}`],
     [

@@ -25,8 +25,8 @@ export const demoRequestSchema = z.strictObject({
   steps: count.optional(),
   /** Base model; default: the embedded one, or one with random weights where there is none yet. */
   base: path.optional(),
-  /** Preset of the method and differences from it, as `train` takes them. */
-  preset: z.enum(Object.keys(DUALREAL_PRESETS) as [keyof typeof DUALREAL_PRESETS]).optional(),
+  /** Preset of the method and differences from it, as `train` takes them. The release's own loses the subject here. */
+  preset: z.enum(Object.keys(DUALREAL_PRESETS) as [keyof typeof DUALREAL_PRESETS]).default('clean'),
   options: z.record(z.string(), z.json()).default({}),
   /** Denoising steps of a video. */
   videoSteps: count.default(30),
@@ -116,7 +116,7 @@ async function* trainOrResume(
     base: request.base ?? (yield* defaultBase()),
     out,
     options,
-    ...(preset !== undefined && { preset }),
+    preset,
     ...(steps !== undefined && { steps }),
     ...(threads !== undefined && { threads }),
   });
