@@ -20,7 +20,7 @@ export function addDemoCommand(program: Command): void {
     )
     .option('--steps <n>', 'training steps (1000)', number)
     .option('--base <folder>', 'base model: toybox or a folder (toybox)')
-    .option('--preset <name>', 'official | paper | clean')
+    .option('--preset <name>', 'official | paper | clean (clean)')
     .option('--option <key=value>', 'one difference from the preset (repeatable)', keyValue)
     .option('--prompt <text>', 'a video to make (repeatable; default: four)', collect)
     .option('--video-steps <n>', 'denoising steps of a video (30)', number)
