@@ -9,10 +9,7 @@ import { DEMO_FOLDER, DEMO_PROMPTS } from '../../src/workflows/demo.ts';
 import { BrowserPage, findBrowser } from '../browser.ts';
 import { dualreal, type Ended } from './command-line.ts';
 
-const PROMPTS = [
-  'an animal is hopping sideways in the forest',
-  'an animal is hopping sideways on the sea',
-];
+const PROMPTS = ['an animal is hopping sideways in the forest', 'an animal is hopping sideways on the sea'];
 
 it('the prompts name scenes of no photo and no clip', async () => {
   const captions: string[] = [];
