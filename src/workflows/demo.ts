@@ -54,6 +54,9 @@ export const DEMO_PROMPTS = ['in the forest', 'on the meadow', 'on the sea', 'in
   (scene) => `an animal is hopping sideways ${scene}`,
 );
 
+/** Clips a motion step; the release's 3 would take the demo's training over two minutes. */
+const MOTION_BATCH = 2;
+
 /**
  * The main job on what comes with the project: trains on photos of a subject and clips of a motion, generates
  * videos with the trained adapters and with the base alone, and writes a report. Called again with the folder
@@ -117,6 +120,7 @@ async function* trainOrResume(
     out,
     options,
     preset,
+    motionBatch: MOTION_BATCH,
     ...(steps !== undefined && { steps }),
     ...(threads !== undefined && { threads }),
   });
