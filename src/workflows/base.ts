@@ -27,6 +27,8 @@ export interface Base {
   readonly transformerWeights: WeightFiles;
   readonly schedule: NoiseSchedule;
   readonly sampler: SamplerKind;
+  /** The guidance that suits it, where its card tells one. */
+  readonly guidance: number | undefined;
   /** Latents are multiplied by it between VAE and transformer. */
   readonly scalingFactor: number;
   /** The size it was made for: pixels, frames, frames per second. */
@@ -67,7 +69,14 @@ export interface OpenBaseOptions {
 /** File that tells about a base made by this project. */
 export const BASE_CARD = 'dualreal.json';
 
-const cardSchema = z.object({ name: z.string(), fps: z.number().positive(), notice: z.string() }).partial();
+const cardSchema = z
+  .object({
+    name: z.string(),
+    fps: z.number().positive(),
+    guidance: z.number().min(1),
+    notice: z.string(),
+  })
+  .partial();
 type BaseCard = z.infer<typeof cardSchema>;
 
 /** The release's ViT-H/14. */
@@ -116,6 +125,7 @@ export async function openBase(name: string, { imageEncoder, cache }: OpenBaseOp
     transformerWeights,
     schedule,
     sampler: schedule.config.samplerKind ?? 'dpm',
+    guidance: card.guidance,
     scalingFactor: vae.scalingFactor,
     nominal: {
       width: transformer.sampleWidth * spatial,

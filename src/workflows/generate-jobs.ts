@@ -25,14 +25,15 @@ export type Recipe = Awaited<ReturnType<typeof recipeOf>>;
 const GUIDANCE = 6;
 
 export async function recipeOf(request: GenerateRequest, { base, trained, reference, size }: Source) {
-  const { guidance = GUIDANCE, noiseOffset } = trained?.inference ?? {};
+  const { guidance, noiseOffset } = trained?.inference ?? {};
   const hashes = await Promise.all((trained?.files ?? []).map((file) => hashFile(file)));
   return {
     base: { name: base.name, hash: await base.hash() },
     adapter: hashes.length > 0 ? hashes.join('+') : null,
     negativePrompt: request.negativePrompt,
     steps: request.steps,
-    guidance: request.guidance ?? guidance,
+    // A base's own goes before a method's, which was published for another base.
+    guidance: request.guidance ?? base.guidance ?? guidance ?? GUIDANCE,
     guidanceSchedule: request.guidanceSchedule,
     sampler: request.scheduler ?? base.sampler,
     reference: reference ? await hashFile(reference) : null,

@@ -94,7 +94,7 @@ export async function* trainingSamples(
         seed: request.seed + index,
         steps: request.sampleSteps,
         sampler: base.sampler,
-        guidance: method.inference.guidance ?? GUIDANCE,
+        guidance: base.guidance ?? method.inference.guidance ?? GUIDANCE,
         noiseOffset: method.inference.noiseOffset,
         guidanceKind: 'constant',
         conditioning: conditionings[index],

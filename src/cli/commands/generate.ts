@@ -24,7 +24,11 @@ export function addGenerateCommand(program: Command): void {
     .option('--seed <n>', 'seed of the first video (42)', number)
     .option('--count <n>', 'videos per prompt (1)', number)
     .option('--steps <n>', 'denoising steps (50)', number)
-    .option('--guidance <x>', 'classifier-free guidance; 1: none (6; dreamvideo 9)', number)
+    .option(
+      '--guidance <x>',
+      'classifier-free guidance; 1: none (the base’s own: toybox 3; else 6, dreamvideo 9)',
+      number,
+    )
     .option('--guidance-schedule <name>', 'constant | dynamic')
     .option('--scheduler <name>', "ddim | dpm (the base's own)")
     .option('--reference <image>', 'photo of the subject (default: one kept with the run)')

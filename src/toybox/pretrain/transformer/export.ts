@@ -11,7 +11,10 @@ import { writeJson } from '../export.ts';
 import type { TensorTable } from '../task.ts';
 import { schedulerJson } from './base-parts.ts';
 
-/** Completes the base: transformer in f16, scheduler, model_index.json. Returns the names of what was written. */
+/** More oversaturates. */
+const GUIDANCE = 3;
+
+/** Completes the base: transformer in f16, scheduler, model_index.json, card. Returns the folders that were written. */
 export async function writeTransformer(
   weightsFolder: string,
   config: TransformerConfig,
@@ -29,6 +32,7 @@ export async function writeTransformer(
   await writeSafetensorsFile(join(folder, 'diffusion_pytorch_model.safetensors'), halves, { format: 'pt' });
   await writeJson(join(folder, 'config.json'), transformerConfigJson(config));
   await writeJson(join(weightsFolder, 'scheduler', 'scheduler_config.json'), schedulerJson());
+  await writeJson(join(weightsFolder, 'dualreal.json'), { name: 'toybox', fps: 8, guidance: GUIDANCE });
   await writeJson(join(weightsFolder, 'model_index.json'), {
     _class_name: 'CogVideoXPipeline',
     _diffusers_version: '0.32.2',
