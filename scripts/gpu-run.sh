@@ -77,6 +77,11 @@ else
   echo "(NVIDIA_DRIVER_CAPABILITIES=all or graphics,compute,utility). --device cpu does work." >&2
 fi
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}" DUALREAL_CACHE="$home/cache"
+# Pretraining looks for the art in the checkout, as everywhere else.
+if [ -d "$home/cache/toybox-atlas" ] && [ ! -e .cache/toybox-atlas ]; then
+  mkdir -p .cache
+  ln -s "$home/cache/toybox-atlas" .cache/toybox-atlas
+fi
 
 if [ "${1:-}" = check ]; then
   nvidia-smi -L 2>/dev/null || echo "nvidia-smi: no GPU, or no such program"

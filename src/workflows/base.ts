@@ -9,6 +9,7 @@ import { parseVaeConfig } from '../models/cogvideox/vae/index.ts';
 import type { Runtime } from '../runtime/index.ts';
 import type { FeatureCache } from '../store/feature-cache.ts';
 import { openPipelineFolder } from '../store/pipeline-folder.ts';
+import { BASE_CARD } from '../store/pipeline-json.ts';
 import { openWeights, type WeightFiles } from '../store/weights.ts';
 import { findImageEncoder, type ImageEncoderFolder, openEncoders } from './base-encoders.ts';
 import { locateBase } from './base-location.ts';
@@ -65,9 +66,6 @@ export interface OpenBaseOptions {
   /** Where hashes of weights are remembered. */
   readonly cache?: FeatureCache | undefined;
 }
-
-/** File that tells about a base made by this project. */
-export const BASE_CARD = 'dualreal.json';
 
 const cardSchema = z
   .object({

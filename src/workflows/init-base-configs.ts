@@ -45,26 +45,6 @@ export function vaeConfigJson({
   };
 }
 
-/** CogVideoX-5B's schedule. */
-export function schedulerConfigJson(): Record<string, unknown> {
-  return {
-    _class_name: 'CogVideoXDPMScheduler',
-    _diffusers_version: '0.32.2',
-    beta_end: 0.012,
-    beta_schedule: 'scaled_linear',
-    beta_start: 0.00085,
-    clip_sample: false,
-    num_train_timesteps: 1000,
-    prediction_type: 'v_prediction',
-    rescale_betas_zero_snr: true,
-    set_alpha_to_one: true,
-    snr_shift_scale: 1.0,
-    steps_offset: 0,
-    timestep_spacing: 'trailing',
-    trained_betas: null,
-  };
-}
-
 interface BaseSize {
   readonly heads: number;
   readonly headDim: number;

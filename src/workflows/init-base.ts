@@ -17,6 +17,7 @@ import {
 import { parseVaeConfig, vaeParameters } from '../models/cogvideox/vae/index.ts';
 import { parseT5Config, t5ConfigJson, t5Encoder } from '../models/t5/index.ts';
 import { Parameters } from '../nn/parameters.ts';
+import { BASE_CARD, pipelineIndexJson, schedulerConfigJson } from '../store/pipeline-json.ts';
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { fromFloat32 } from '../tensor/dtype.ts';
 import { DualrealError } from '../tensor/errors.ts';
@@ -30,8 +31,7 @@ import {
   type TokenizerFiles,
   t5TokenizerFiles,
 } from '../toybox/pretrain/tokenizers.ts';
-import { BASE_CARD } from './base.ts';
-import { RANDOM_BASE_SIZES, schedulerConfigJson, vaeConfigJson } from './init-base-configs.ts';
+import { RANDOM_BASE_SIZES, vaeConfigJson } from './init-base-configs.ts';
 import type { WorkflowEvent } from './workflow.ts';
 
 export const initBaseRequestSchema = z.strictObject({
@@ -120,15 +120,7 @@ async function writeBase(out: string, { seed, size }: InitBaseRequest): Promise<
     notice:
       'this base has random weights: training and sampling run as with a real one, but videos are noise',
   });
-  await json(out, 'model_index.json', {
-    _class_name: 'CogVideoXPipeline',
-    _diffusers_version: '0.32.2',
-    scheduler: ['diffusers', 'CogVideoXDPMScheduler'],
-    text_encoder: ['transformers', 'T5EncoderModel'],
-    tokenizer: ['transformers', 'T5TokenizerFast'],
-    transformer: ['diffusers', 'CogVideoXTransformer3DModel'],
-    vae: ['diffusers', 'AutoencoderKLCogVideoX'],
-  });
+  await json(out, 'model_index.json', pipelineIndexJson());
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {

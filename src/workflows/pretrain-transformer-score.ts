@@ -11,11 +11,18 @@ import { openTransformerJudge, type TransformerScore } from '../toybox/pretrain/
 import { openLatentDecoder } from '../toybox/pretrain/transformer/latent-encoder.ts';
 import { openTransformerSampler } from '../toybox/pretrain/transformer/sampler.ts';
 import { pretrainRequestSchema } from './pretrain-request.ts';
+import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
 /** What `dualreal pretrain score-transformer` is asked for. */
 export const scoreTransformerRequestSchema = z.strictObject({
-  ...pretrainRequestSchema.pick({ weightsFolder: true, device: true, threads: true }).shape,
+  ...pretrainRequestSchema.pick({
+    weightsFolder: true,
+    cacheFolder: true,
+    artFolder: true,
+    device: true,
+    threads: true,
+  }).shape,
   samples: z.int().positive().default(200),
   steps: z.int().positive().default(30),
   guidance: z.number().min(1).default(2.5),
@@ -43,7 +50,8 @@ export async function* scoreTransformer(
   context: WorkflowContext,
 ): AsyncGenerator<WorkflowEvent, TransformerScores> {
   const { weightsFolder, device, threads, samples, steps, guidance, stage, trainingClips } = request;
-  const { cacheFolder } = context;
+  const { cacheFolder } = request;
+  yield* universePreparation(request, context.signal);
   const runtime = context.openRuntime({ device, threads });
   try {
     yield { type: 'stage', stage: 'training the motion classifier', detail: `${trainingClips} clips` };

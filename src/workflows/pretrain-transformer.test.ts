@@ -48,6 +48,7 @@ const requestOf = (fields: object) =>
     threads: 1,
     renderThreads: 1,
     stateFolder: folder,
+    cacheFolder: folder,
     weightsFolder,
     ...fields,
   });

@@ -22,6 +22,7 @@ import { kindOfStep, type SampleKind } from '../toybox/pretrain/transformer/vari
 import { drawCurves } from './pretrain-curves.ts';
 import { type TransformerPlan, transformerConfigOf, transformerPlan } from './pretrain-transformer-plan.ts';
 import type { PretrainTransformerRequest } from './pretrain-transformer-request.ts';
+import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
 
 export interface PretrainTransformerResult {
@@ -53,6 +54,7 @@ export async function* pretrainTransformer(
   request: PretrainTransformerRequest,
   context: WorkflowContext,
 ): Events<PretrainTransformerResult> {
+  yield* universePreparation(request, context.signal);
   const parts = await readBaseParts(request.weightsFolder);
   const plan = transformerPlan(request);
   const identity = { ...plan.identity, vae: parts.vaeHash.slice(0, 16), text: parts.textHash.slice(0, 16) };
@@ -79,13 +81,13 @@ async function* bankOf(
   kind: SampleKind,
   { variant }: TransformerPlan,
   parts: BaseParts,
-  { stateFolder, seed, device, threads, renderThreads }: PretrainTransformerRequest,
+  { stateFolder, cacheFolder, seed, device, threads, renderThreads }: PretrainTransformerRequest,
   context: WorkflowContext,
 ): Events<LatentBank> {
   const started = context.clock();
   const building = openLatentBank(() => context.openRuntime({ device, threads }), parts, {
     folder: join(stateFolder, 'latents'),
-    cacheFolder: context.cacheFolder,
+    cacheFolder,
     seed,
     stage: variant.recipe.stage,
     frames: kind === 'images' ? 1 : variant.frames,
@@ -150,8 +152,10 @@ async function* trainIn(
       await session.start(averageOf(found.tensors));
       yield { type: 'notice', message: `parameters from step ${found.step} of ${earlier.path}` };
     }
-    const { cacheFolder } = context;
-    const review = await openTransformerReview(runtime, config, parts, { variant, cacheFolder });
+    const review = await openTransformerReview(runtime, config, parts, {
+      variant,
+      cacheFolder: request.cacheFolder,
+    });
     const tokenizer = tokenizerOf(t5TokenizerFiles(), 'T5');
     const emptyTokens = Int16Array.from(tokenizer.encode('', TEXT_TOKENS).ids.data as BigInt64Array, Number);
     /** A step's micro-batches, numbered through, so that each has its own random numbers. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseNoiseSchedule } from '../diffusion/index.ts';
 import type { Phase } from '../methods/index.ts';
+import { schedulerConfigJson } from '../store/pipeline-json.ts';
 import { floats } from '../tensor/host-tensor.ts';
 import type { ItemFeatures } from './features.ts';
-import { schedulerConfigJson } from './init-base-configs.ts';
 import { type StepSources, stepInputs } from './training-inputs.ts';
 
 const item = (value: number): ItemFeatures => ({

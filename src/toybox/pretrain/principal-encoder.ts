@@ -115,7 +115,7 @@ export function pixelCells(samples: readonly Sample[], colour: readonly number[]
  * cascade. The last norm is made harmless by channels that hold large constants of both signs: they alone set
  * its deviation, and its mean is 0 because every coordinate h stands beside −h; their last activations give
  * silu(h) − silu(−h) = h.
- * @param shapes names and shapes of all parameters of the encoder, with other values already drawn.
+ * @param drawn every parameter of the VAE with first values; the encoder's that matter are replaced.
  */
 export function principalEncoder(config: VaeConfig, drawn: TensorTable, cascade: PrincipalCascade) {
   const { channels, latentChannels, normGroups, temporalCompression } = config;

@@ -14,8 +14,8 @@ export interface PretrainingStep {
   readonly gradientNorm: number;
 }
 
-const OPTIMIZER = 'optimizer/';
-const AVERAGE = 'average/';
+export const OPTIMIZER = 'optimizer/';
+export const AVERAGE = 'average/';
 const CARRIED = 'carried/';
 const FIXED = 'fixed/';
 
@@ -84,15 +84,14 @@ export class PretrainingSession {
    * @throws {DualrealError} where what is fixed has become something else since.
    */
   async load(state: TensorTable): Promise<void> {
-    const below = (prefix: string) => tableBelow(state, prefix);
-    requireSame(below(FIXED), this.task.fixed);
+    requireSame(tableBelow(state, FIXED), this.task.fixed);
     const loaded: TrainerState = {
       parameters: parametersOf(state),
-      optimizer: below(OPTIMIZER),
-      average: below(AVERAGE),
+      optimizer: tableBelow(state, OPTIMIZER),
+      average: tableBelow(state, AVERAGE),
     };
     await this.trainer.load(loaded);
-    this.carried = below(CARRIED);
+    this.carried = tableBelow(state, CARRIED);
   }
 
   /** Begins anew, but from the parameters of another run's {@link state}. */
@@ -111,7 +110,8 @@ function parametersOf(state: TensorTable): Map<string, HostTensor> {
   return new Map([...state].filter(([name]) => !others.some((prefix) => name.startsWith(prefix))));
 }
 
-function tableBelow(state: TensorTable, prefix: string): Map<string, HostTensor> {
+/** What was saved under a prefix, without it. */
+export function tableBelow(state: TensorTable, prefix: string): Map<string, HostTensor> {
   return new Map(
     [...state]
       .filter(([name]) => name.startsWith(prefix))

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createNoiseSchedule, type NoiseSchedule, parseSchedulerConfig } from '../../../diffusion/index.ts';
 import { parseVaeConfig, type VaeConfig } from '../../../models/cogvideox/vae/index.ts';
+import { schedulerConfigJson } from '../../../store/pipeline-json.ts';
 import { bytesOf } from '../../../tensor/dtype.ts';
 import { readShipped } from '../shipped.ts';
 import type { TensorTable } from '../task.ts';
@@ -39,25 +40,5 @@ function hashOf(weights: TensorTable): string {
   return hash.digest('hex');
 }
 
-/** CogVideoX-5B's scheduler_config.json: v-prediction, zero terminal SNR, trailing steps. */
-export function schedulerJson(): Record<string, unknown> {
-  return {
-    _class_name: 'CogVideoXDPMScheduler',
-    _diffusers_version: '0.32.2',
-    beta_end: 0.012,
-    beta_schedule: 'scaled_linear',
-    beta_start: 0.00085,
-    clip_sample: false,
-    num_train_timesteps: 1000,
-    prediction_type: 'v_prediction',
-    rescale_betas_zero_snr: true,
-    set_alpha_to_one: true,
-    snr_shift_scale: 1.0,
-    steps_offset: 0,
-    timestep_spacing: 'trailing',
-    trained_betas: null,
-  };
-}
-
 export const transformerSchedule = (): NoiseSchedule =>
-  createNoiseSchedule(parseSchedulerConfig(schedulerJson()));
+  createNoiseSchedule(parseSchedulerConfig(schedulerConfigJson()));

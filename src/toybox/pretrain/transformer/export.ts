@@ -4,12 +4,12 @@ import {
   type TransformerConfig,
   transformerConfigJson,
 } from '../../../models/cogvideox/transformer/index.ts';
+import { BASE_CARD, pipelineIndexJson, schedulerConfigJson } from '../../../store/pipeline-json.ts';
 import { fromFloat32 } from '../../../tensor/dtype.ts';
 import { asFloats, type HostTensor } from '../../../tensor/host-tensor.ts';
 import { writeSafetensorsFile } from '../../../tensor/safetensors.ts';
 import { writeJson } from '../export.ts';
 import type { TensorTable } from '../task.ts';
-import { schedulerJson } from './base-parts.ts';
 
 /** More oversaturates. */
 const GUIDANCE = 3;
@@ -31,16 +31,8 @@ export async function writeTransformer(
   );
   await writeSafetensorsFile(join(folder, 'diffusion_pytorch_model.safetensors'), halves, { format: 'pt' });
   await writeJson(join(folder, 'config.json'), transformerConfigJson(config));
-  await writeJson(join(weightsFolder, 'scheduler', 'scheduler_config.json'), schedulerJson());
-  await writeJson(join(weightsFolder, 'dualreal.json'), { name: 'toybox', fps: 8, guidance: GUIDANCE });
-  await writeJson(join(weightsFolder, 'model_index.json'), {
-    _class_name: 'CogVideoXPipeline',
-    _diffusers_version: '0.32.2',
-    scheduler: ['diffusers', 'CogVideoXDPMScheduler'],
-    text_encoder: ['transformers', 'T5EncoderModel'],
-    tokenizer: ['transformers', 'T5TokenizerFast'],
-    transformer: ['diffusers', 'CogVideoXTransformer3DModel'],
-    vae: ['diffusers', 'AutoencoderKLCogVideoX'],
-  });
+  await writeJson(join(weightsFolder, 'scheduler', 'scheduler_config.json'), schedulerConfigJson());
+  await writeJson(join(weightsFolder, BASE_CARD), { name: 'toybox', fps: 8, guidance: GUIDANCE });
+  await writeJson(join(weightsFolder, 'model_index.json'), pipelineIndexJson());
   return ['transformer', 'scheduler'];
 }

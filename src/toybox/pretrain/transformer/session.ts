@@ -2,13 +2,10 @@ import type { TransformerConfig } from '../../../models/cogvideox/transformer/in
 import type { Executable, Runtime, Tensors, Trainer } from '../../../runtime/index.ts';
 import type { HostTensor } from '../../../tensor/host-tensor.ts';
 import { learningRateAt } from '../recipe.ts';
-import type { PretrainingStep } from '../session.ts';
+import { AVERAGE, OPTIMIZER, type PretrainingStep, tableBelow } from '../session.ts';
 import type { TensorTable } from '../task.ts';
 import { initialTransformer, type LatentBatchShape, transformerObjective } from './objective.ts';
 import type { SampleKind, TransformerVariant } from './variants.ts';
-
-const OPTIMIZER = 'optimizer/';
-const AVERAGE = 'average/';
 
 /** One trainer with a program for each kind of batch. */
 export class TransformerSession {
@@ -85,16 +82,10 @@ export class TransformerSession {
 
   /** Continues exactly where {@link state} was taken. */
   async load(state: TensorTable): Promise<void> {
-    const below = (prefix: string) =>
-      new Map(
-        [...state]
-          .filter(([name]) => name.startsWith(prefix))
-          .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
-      );
     await this.trainer.load({
       parameters: new Map([...state].filter(([name]) => !name.includes('/'))),
-      optimizer: below(OPTIMIZER),
-      average: below(AVERAGE),
+      optimizer: tableBelow(state, OPTIMIZER),
+      average: tableBelow(state, AVERAGE),
     });
   }
 
