@@ -32,6 +32,7 @@ export function transformerPlan(request: PretrainTransformerRequest): Transforme
     clips: request.clips ?? known.clips,
     images: request.images ?? known.images,
     subjectWeight: request.subjectWeight ?? known.subjectWeight,
+    clipTokens: request.clipTokens ?? known.clipTokens,
     checkpointed: request.checkpointed,
   };
   for (const [name, batch] of Object.entries({
@@ -42,7 +43,7 @@ export function transformerPlan(request: PretrainTransformerRequest): Transforme
     const expected = `a multiple of ${microBatches}, the number of micro-batches`;
     throw new DualrealError({ where: name, expected, got: String(batch) });
   }
-  const { recipe, imageBatch, imageSteps, clips, images, subjectWeight } = variant;
+  const { recipe, imageBatch, imageSteps, clips, images, subjectWeight, clipTokens } = variant;
   const identity = {
     model: 'transformer',
     variant: request.variant,
@@ -56,6 +57,7 @@ export function transformerPlan(request: PretrainTransformerRequest): Transforme
     images,
     subjectWeight,
     microBatches,
+    ...(clipTokens > 0 && { clipTokens }),
     startFrom: request.startFrom ?? '',
   };
   return { variant, microBatches, identity };

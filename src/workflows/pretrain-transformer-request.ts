@@ -15,6 +15,8 @@ export const pretrainTransformerRequestSchema = z.strictObject({
   images: z.int().positive().optional(),
   learningRate: z.number().positive().optional(),
   subjectWeight: z.number().min(1).optional(),
+  /** Tokens of a clip that a step trains on, the subject's ahead; absent or 0: all. */
+  clipTokens: z.int().min(0).optional(),
   stage: z.literal([1, 2]).optional(),
   /** Equal parts that a batch is split into, for less memory. */
   microBatches: z.int().positive().default(1),

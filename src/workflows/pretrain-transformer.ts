@@ -162,7 +162,8 @@ async function* trainIn(
     const batchesOf = (at: number) => {
       const kind = kindOfStep(variant, at);
       const whole = kind === 'images' ? variant.imageBatch : variant.recipe.batch;
-      const batchOptions = { ...variant, seed, batch: whole / microBatches, emptyTokens };
+      const tokens = kind === 'clips' ? variant.clipTokens || undefined : undefined;
+      const batchOptions = { ...variant, seed, batch: whole / microBatches, emptyTokens, tokens };
       return Array.from({ length: microBatches }, (_, i) =>
         latentBatch(banks[kind], schedule, batchOptions, at * microBatches + i),
       );

@@ -38,17 +38,20 @@ export const cases: OpCases = {
   rotary: (sampler) => {
     const [batch, tokens, heads, half] = sampler.shape(4, 4);
     const x = sampler.floats([batch, tokens, heads * half * 2]);
-    const angles = build([tokens, half], () => 4 * sampler.random.uniform());
+    // Every other trial takes each sample's angles from rows of longer tables.
+    const rows = sampler.index % 2 ? tokens + 2 : tokens;
+    const positions = sampler.index % 2 ? sampler.indices([batch, tokens], rows) : undefined;
+    const angles = build([rows, half], () => 4 * sampler.random.uniform());
     const cos = sampler.fixed(build(angles.shape, (index) => Math.cos(at(angles, index))));
     const sin = sampler.fixed(build(angles.shape, (index) => Math.sin(at(angles, index))));
     const expected = build(x.shape, ([b, n, c]) => {
       const pair = c - (c % 2);
-      const angle = [n, (c % (2 * half)) >> 1];
+      const angle = [positions ? at(positions, [b, n]) : n, (c % (2 * half)) >> 1];
       const [even, odd] = [at(x, [b, n, pair]), at(x, [b, n, pair + 1])];
       return c % 2 === 0
         ? even * at(cos, angle) - odd * at(sin, angle)
         : odd * at(cos, angle) + even * at(sin, angle);
     });
-    return oneOutput(g.rotary(x.value, cos.value, sin.value), expected);
+    return oneOutput(g.rotary(x.value, cos.value, sin.value, positions?.value), expected);
   },
 };

@@ -72,17 +72,22 @@ export function attentionWithWeights(
 
 const rotaryOp = defineOp<Record<string, never>>({
   name: 'rotary',
-  infer: ([x, cos, sin]) => {
+  infer: ([x, cos, sin, positions]) => {
     const fits =
       x.shape.length === 3 &&
       cos.shape.length === 2 &&
-      cos.shape[0] === x.shape[1] &&
       sameShape(sin.shape, cos.shape) &&
-      x.shape[2] % (2 * cos.shape[1]) === 0;
-    requireShape(fits, 'rotary', 'x [B, N, H·d], cos and sin [N, d/2]', x, cos, sin);
+      x.shape[2] % (2 * cos.shape[1]) === 0 &&
+      (positions
+        ? sameShape(positions.shape, x.shape.slice(0, 2)) && cos.shape[0] >= x.shape[1]
+        : cos.shape[0] === x.shape[1]);
+    const expected = positions
+      ? 'x [B, N, H·d], cos and sin [M, d/2] with M ≥ N, positions [B, N]'
+      : 'x [B, N, H·d], cos and sin [N, d/2]';
+    requireShape(fits, 'rotary', expected, x, cos, sin, ...(positions ? [positions] : []));
     return [x];
   },
-  backward: ({ inputs: [, cos, sin], gradients, needs }) => {
+  backward: ({ inputs: [, cos, sin, positions], gradients, needs }) => {
     if (needs[1] || needs[2]) {
       throw new NotDifferentiableError({
         where: 'gradient through op rotary',
@@ -90,10 +95,10 @@ const rotaryOp = defineOp<Record<string, never>>({
         got: 'tables that do',
       });
     }
-    return [rotary(gradients[0]!, cos, neg(sin))];
+    return [rotary(gradients[0]!, cos, neg(sin), positions)];
   },
-  emit: (emitter, { inputs: [x, cos, sin], outputs, inputTypes }) => {
-    const positions = emitter.integers([0]);
+  emit: (emitter, { inputs: [x, cos, sin, rows], outputs, inputTypes }) => {
+    const positions = rows ?? emitter.integers([0]);
     const headDim = inputTypes[1].shape[1] * 2;
     const attributes = { interleaved: 1, num_heads: inputTypes[0].shape[2] / headDim };
     emitter.node('RotaryEmbedding', [x, positions, cos, sin], outputs, attributes, 'com.microsoft');
@@ -102,8 +107,9 @@ const rotaryOp = defineOp<Record<string, never>>({
 
 /**
  * Rotates each pair (2i, 2i+1) of every head by its position's angle: x [B, N, H·d] with cos and sin
- * [N, d/2] → [B, N, H·d]. Rows with cos 1 and sin 0 pass unchanged. No gradient for the tables.
+ * [N, d/2] → [B, N, H·d]. Rows with cos 1 and sin 0 pass unchanged. With `positions` [B, N] (i64) each sample's
+ * token n has the angles of row positions[b, n] of longer tables [M, d/2]. No gradient for the tables.
  */
-export function rotary(x: Value, cos: Value, sin: Value): Value {
-  return apply(rotaryOp, [x, cos, sin], {});
+export function rotary(x: Value, cos: Value, sin: Value, positions?: Value): Value {
+  return apply(rotaryOp, positions ? [x, cos, sin, positions] : [x, cos, sin], {});
 }

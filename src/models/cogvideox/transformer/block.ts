@@ -14,8 +14,10 @@ export interface BlockContext {
   readonly factors: StreamFactors;
   /** silu(time embedding) [B, E]. */
   readonly activatedTime: Value;
-  /** cos and sin [S + N, d/2]; absent in the sine-cosine style. */
-  readonly rotary: { readonly cos: Value; readonly sin: Value } | undefined;
+  /** cos and sin of all places, and which place each token has, if not its own; absent in the sine-cosine style. */
+  readonly rotary:
+    | { readonly cos: Value; readonly sin: Value; readonly positions: Value | undefined }
+    | undefined;
   readonly hooks: TransformerHooks;
   readonly probe: Probe | undefined;
 }
@@ -94,7 +96,7 @@ function selfAttention(scope: ParameterScope, x: Value, site: BlockSite, context
     );
     if (site.block === 0) probe?.(`block.0.attn1.${name}`, g.transpose(normalized, [0, 2, 1, 3]));
     const flat = g.reshape(normalized, [batch, tokens, width]);
-    return splitHeads(rotary ? g.rotary(flat, rotary.cos, rotary.sin) : flat, heads); // [B, H, T, d]
+    return splitHeads(rotary ? g.rotary(flat, rotary.cos, rotary.sin, rotary.positions) : flat, heads); // [B, H, T, d]
   };
   const q = normalizeHeads('norm_q', project('to_q', x, attentionBias));
   const k = normalizeHeads('norm_k', project('to_k', x, attentionBias));

@@ -27,6 +27,18 @@ export interface TransformerOptions {
   readonly rotaryBase?: GridSize;
   /** Recompute each block in the backward pass instead of keeping its activations. */
   readonly checkpointBlocks?: boolean;
+  /** The latents are a selection of a grid's tokens. */
+  readonly selection?: TokenSelection;
+}
+
+/**
+ * Some tokens of a grid, another choice for each sample: the latents are then [B, 1, C, 1, K], of patch 1 and with
+ * rotary positions, and so is the output. (Training on some of the tokens: Zheng et al. 2023, MaskDiT.)
+ */
+export interface TokenSelection {
+  readonly grid: TokenGrid;
+  /** Places [B, S + K], i64: those of the text, 0 … S − 1, then S + the place in the grid. */
+  readonly positions: Value;
 }
 
 /** CogVideoX's diffusion transformer: the model's output (a velocity) [B, f, C, h, w]. */
@@ -38,6 +50,7 @@ export function cogVideoXTransformer(
 ): Value {
   const { hooks = {}, probe } = options;
   const grid = tokenGrid(config, latents);
+  if (options.selection) requireSelectable(config, grid);
   const textTokens = text.shape[1];
   const videoTokens = grid.frames * grid.rows * grid.columns;
 
@@ -56,7 +69,7 @@ export function cogVideoXTransformer(
     config,
     factors: new StreamFactors(textTokens, videoTokens),
     activatedTime: g.silu(timeEmbedding),
-    rotary: rotaryConstants(config, textTokens, grid, options.rotaryBase),
+    rotary: rotaryConstants(config, textTokens, options.selection?.grid ?? grid, options),
     hooks,
     probe,
   };
@@ -84,6 +97,16 @@ export function tokenGrid(
     });
   }
   return { frames, rows: height / patch, columns: width / patch };
+}
+
+/** A patch of several cells, or positions that are added to whole grids, cannot be had token by token. */
+function requireSelectable({ patch, positions }: TransformerConfig, { frames, rows }: TokenGrid): void {
+  if (patch === 1 && positions === 'rotary' && frames === 1 && rows === 1) return;
+  throw new ShapeError({
+    where: 'selected tokens of a transformer',
+    expected: 'latents [B, 1, C, 1, K], patch 1 and rotary positions',
+    got: `${frames} frames of ${rows} rows, patch ${patch}, ${positions} positions`,
+  });
 }
 
 /**
@@ -124,10 +147,15 @@ function embedTokens(
   return g.add(tokens, g.constant(sincosTable(config, text.shape[1], { frames, rows, columns })));
 }
 
-function rotaryConstants(config: TransformerConfig, textTokens: number, grid: TokenGrid, base?: GridSize) {
+function rotaryConstants(
+  config: TransformerConfig,
+  textTokens: number,
+  grid: TokenGrid,
+  { rotaryBase, selection }: TransformerOptions,
+) {
   if (config.positions !== 'rotary') return undefined;
-  const { cos, sin } = rotaryTables(config.headDim, textTokens, grid, base ?? nominalBaseGrid(config));
-  return { cos: g.constant(cos), sin: g.constant(sin) };
+  const { cos, sin } = rotaryTables(config.headDim, textTokens, grid, rotaryBase ?? nominalBaseGrid(config));
+  return { cos: g.constant(cos), sin: g.constant(sin), positions: selection?.positions };
 }
 
 /** Final norms, projection and unpatchify: [B, S + N, D] → [B, f, C, h, w]. */

@@ -14,6 +14,8 @@ export interface LatentBatchShape {
   readonly batch: number;
   readonly latentFrames: number;
   readonly side: number;
+  /** Tokens that are trained on, of each sample; default all. */
+  readonly tokens?: number | undefined;
 }
 
 export interface TransformerObjective {
@@ -26,13 +28,21 @@ export interface TransformerObjective {
  * `latents` and `noise` [B, f, C, h, w]; `signal` a and `sigma` b [B, 1, 1, 1, 1]; `timestep` [B]; token `ids`
  * [B, S] of the captions, which the frozen text encoder reads here (a hundredth of the work, and no states
  * have to be stored or sent); `weight` [B, f, 1, h, w] of the squared error, with mean 1.
+ *
+ * With `tokens` K these are [B, 1, C, 1, K] and [B, 1, 1, 1, K], and `positions` [B, S + K] tells where the tokens
+ * stand ({@link TokenSelection}).
  */
 export function transformerObjective(
   config: TransformerConfig,
-  { batch, latentFrames, side }: LatentBatchShape,
+  { batch, latentFrames, side, tokens }: LatentBatchShape,
   options: { readonly checkpointed?: boolean } = {},
 ): TransformerObjective {
-  const shape = [batch, latentFrames, config.latentChannels, side, side];
+  const [frames, rows, columns] = tokens ? [1, 1, tokens] : [latentFrames, side, side];
+  const shape = [batch, frames, config.latentChannels, rows, columns];
+  const selection = tokens && {
+    grid: { frames: latentFrames, rows: side, columns: side },
+    positions: g.input('positions', [batch, config.textTokens + tokens], 'i64'),
+  };
   const perSample = [batch, 1, 1, 1, 1];
   const [latents, noise] = [g.input('latents', shape), g.input('noise', shape)];
   const [signal, sigma] = [g.input('signal', perSample), g.input('sigma', perSample)];
@@ -47,11 +57,11 @@ export function transformerObjective(
       text,
       timestep: g.input('timestep', [batch]),
     },
-    { checkpointBlocks: options.checkpointed ?? false },
+    { checkpointBlocks: options.checkpointed ?? false, ...(selection && { selection }) },
   );
   const target = g.sub(g.mul(signal, noise), g.mul(sigma, latents));
   const squared = g.square(g.sub(velocity, target));
-  const weight = g.input('weight', [batch, latentFrames, 1, side, side]);
+  const weight = g.input('weight', [batch, frames, 1, rows, columns]);
   const loss = g.mean(g.mul(squared, weight));
   const program = gradientProgram(`pretrain-transformer-${batch}x${latentFrames}`, parameters, { loss });
   return { program, trainable: parameters.declared };

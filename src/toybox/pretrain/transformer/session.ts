@@ -32,17 +32,18 @@ export class TransformerSession {
     { seed, microBatches }: { readonly seed: number; readonly microBatches: number },
   ): Promise<TransformerSession> {
     const { recipe, checkpointed } = variant;
-    const trace = (batch: number, latentFrames: number) => {
+    const trace = (batch: number, latentFrames: number, tokens = 0) => {
       const shape: LatentBatchShape = {
         batch: batch / microBatches,
         latentFrames,
         side: config.sampleHeight,
+        tokens: tokens || undefined,
       };
       return transformerObjective(config, shape, { checkpointed });
     };
     const latentFrames = 1 + (config.sampleFrames - 1) / config.temporalCompression;
     const images = trace(variant.imageBatch, 1);
-    const clips = trace(recipe.batch, latentFrames);
+    const clips = trace(recipe.batch, latentFrames, variant.clipTokens);
     const trainer = await runtime.createTrainer({
       tensors: [...images.trainable].map(([name, { shape }]) => ({ name, shape, group: 'model' })),
       optimizer: {

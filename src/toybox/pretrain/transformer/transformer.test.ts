@@ -1,19 +1,27 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as g from '../../../graph/index.ts';
+import type { TransformerConfig } from '../../../models/cogvideox/transformer/index.ts';
 import { VaeCodec, type VaeConfig, vaeParameters } from '../../../models/cogvideox/vae/index.ts';
+import { t5Encoder } from '../../../models/t5/index.ts';
 import { Parameters } from '../../../nn/parameters.ts';
-import { createRuntime } from '../../../runtime/index.ts';
+import { createRuntime, type Tensors } from '../../../runtime/index.ts';
 import { floats, type HostTensor } from '../../../tensor/host-tensor.ts';
 import { randomStream } from '../../../tensor/random.ts';
 import { sizeOf } from '../../../tensor/shape.ts';
-import { SIDE } from '../configs.ts';
+import { SIDE, textConfig } from '../configs.ts';
+import { TEXT_TOKENS } from '../tokenizers.ts';
 import { videoTensor } from '../vae-batches.ts';
 import { bytesOfVideo } from '../vae-quality.ts';
+import type { LatentBank } from './bank.ts';
 import { latentMask } from './bank-samples.ts';
+import { transformerSchedule } from './base-parts.ts';
+import { latentBatch } from './batches.ts';
 import { openLatentDecoder, openLatentEncoder } from './latent-encoder.ts';
 import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatureCount, motionFeatures } from './motion-features.ts';
+import { transformerObjective } from './objective.ts';
 import { drawTimestep } from './timesteps.ts';
-import { kindOfStep, transformerVariant } from './variants.ts';
+import { kindOfStep, transformerConfig, transformerVariant } from './variants.ts';
 
 const runtime = createRuntime({ inline: true, threads: 1 });
 afterAll(() => runtime.close());
@@ -117,6 +125,113 @@ describe('the plan of steps', () => {
     const variant = { ...transformerVariant('shipped'), imageSteps: 3 };
     const kinds = Array.from({ length: 12 }, (_, step) => kindOfStep(variant, step)[0]).join('');
     expect(kinds).toBe('iiiciccciccc');
+  });
+});
+
+describe('training on some of the tokens', () => {
+  const config: TransformerConfig = {
+    ...transformerConfig(transformerVariant('tiny'), {
+      latentChannels: 3,
+      spatialCompression: 16,
+      temporalCompression: 4,
+    }),
+  };
+  const [frames, side] = [3, config.sampleHeight];
+  const cells = frames * side * side;
+  const shape = [frames, config.latentChannels, side, side];
+  /** Two samples; the subject of each goes through a corner. */
+  const bank: LatentBank = {
+    count: 2,
+    shape,
+    latents: (index, out, at) => out.set(randomStream(3, 'latents', index).normals(sizeOf(shape)), at),
+    tokens: (index) => Int16Array.from({ length: TEXT_TOKENS }, (_, i) => (index + i) % 50),
+    mask: (index) =>
+      Uint8Array.from({ length: cells }, (_, cell) => (cell === (index ? side * side + 1 : 0) ? 255 : 0)),
+  };
+  const batch = 2;
+  const options = { ...transformerVariant('tiny'), seed: 1, batch, emptyTokens: new Int16Array(TEXT_TOKENS) };
+  const schedule = transformerSchedule();
+
+  const textScope = new Parameters();
+  t5Encoder(textConfig(), textScope.root, { ids: g.input('ids', [batch, TEXT_TOKENS], 'i64') });
+  const values = (name: string, of: readonly number[], scale: number) =>
+    floats(
+      of,
+      randomStream(4, name)
+        .normals(sizeOf(of))
+        .map((value) => value * scale),
+    );
+  const textWeights = new Map(
+    [...textScope.declared].map(([name, { shape: of }]) => [name, values(name, of, 0.1)]),
+  );
+  const gradients = async (tokens: number | undefined, inputs: Tensors) => {
+    const objective = transformerObjective(config, { batch, latentFrames: frames, side, tokens });
+    const tables = [...objective.trainable].map(([name, of]) => [name, values(name, of.shape, 0.2)] as const);
+    const executable = await runtime.compile(objective.program, { weights: textWeights });
+    try {
+      return await executable.run({ ...inputs, ...Object.fromEntries(tables) });
+    } finally {
+      await executable.release();
+    }
+  };
+
+  it('is training on all where all are chosen: the same loss and every gradient', async () => {
+    const whole = latentBatch(bank, schedule, options, 7);
+    const { positions, latents: packed } = latentBatch(bank, schedule, { ...options, tokens: cells }, 7);
+    const plane = side * side;
+    /** The whole batch [B, f, C, h, w] as [B, 1, C, 1, f·h·w]. */
+    const repacked = ({ data }: HostTensor) =>
+      floats(
+        packed.shape,
+        Float32Array.from({ length: packed.data.length }, (_, at) => {
+          const [b, rest] = [Math.floor(at / (cells * shape[1])), at % (cells * shape[1])];
+          const [channel, cell] = [Math.floor(rest / cells), rest % cells];
+          const frame = b * frames + Math.floor(cell / plane);
+          return (data as Float32Array)[(frame * shape[1] + channel) * plane + (cell % plane)];
+        }),
+      );
+    // The first sample is drawn before the choice takes numbers from the stream.
+    const first = (tensor: HostTensor) => (tensor.data as Float32Array).subarray(0, cells * shape[1]);
+    expect(first(packed)).toEqual(first(repacked(whole.latents)));
+
+    const expected = await gradients(undefined, whole);
+    const found = await gradients(cells, {
+      ...whole,
+      latents: repacked(whole.latents),
+      noise: repacked(whole.noise),
+      weight: floats([batch, 1, 1, 1, cells], whole.weight.data as Float32Array),
+      positions,
+    });
+    expect(Object.keys(found)).toEqual(Object.keys(expected));
+    for (const [name, tensor] of Object.entries(expected)) {
+      const data = tensor.data as Float32Array;
+      const scale = Math.max(...data.map(Math.abs));
+      for (const [i, value] of (found[name].data as Float32Array).entries()) {
+        expect(Math.abs(value - data[i])).toBeLessThan(2e-5 * scale + 1e-9);
+      }
+    }
+  });
+
+  it('chooses where the subject is at any time more often than elsewhere', () => {
+    const kept = 6;
+    const counts = new Map<number, number>();
+    for (let step = 0; step < 300; step++) {
+      const { positions } = latentBatch(bank, schedule, { ...options, tokens: kept }, step);
+      const data = positions.data as BigInt64Array;
+      for (let b = 0; b < batch; b++) {
+        const places = [...data.subarray(b * (TEXT_TOKENS + kept), (b + 1) * (TEXT_TOKENS + kept))].map(
+          Number,
+        );
+        expect(places.slice(0, TEXT_TOKENS)).toEqual([...Array(TEXT_TOKENS).keys()]);
+        const cellsOf = places.slice(TEXT_TOKENS).map((place) => place - TEXT_TOKENS);
+        expect(cellsOf).toEqual([...new Set(cellsOf)].sort((p, q) => p - q));
+        for (const cell of cellsOf)
+          counts.set(cell % (side * side), (counts.get(cell % (side * side)) ?? 0) + 1);
+      }
+    }
+    const elsewhere = counts.get(side * side - 1)!;
+    expect(counts.get(0)!).toBeGreaterThan(2 * elsewhere);
+    expect(counts.get(1)!).toBeGreaterThan(2 * elsewhere);
   });
 });
 

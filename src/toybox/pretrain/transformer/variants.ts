@@ -27,6 +27,8 @@ export interface TransformerVariant {
   readonly noiseBias: number;
   /** Loss weight where the subject is; elsewhere 1, before the mean is made 1. */
   readonly subjectWeight: number;
+  /** Tokens of a clip that a step trains on, chosen at random with the subject's ahead; 0 for all. */
+  readonly clipTokens: number;
   /** Compute blocks again in the backward pass instead of keeping their activations. */
   readonly checkpointed: boolean;
 }
@@ -58,6 +60,7 @@ const SHIPPED: TransformerVariant = {
   captionDropout: 0.1,
   noiseBias: 0.5,
   subjectWeight: 3,
+  clipTokens: 0,
   checkpointed: false,
 };
 
