@@ -152,22 +152,13 @@ function motionSeries(method: Variant, { identitySteps, motionSteps }: BenchRequ
     ascending(motionSteps).map((motion) => ({
       id: `${method.id}-${identity}-${motion}`,
       title: `${method.title}, ${identity} + ${motion} steps`,
-      train: { ...method.train, ...(motion > 0 ? lengths(identity, motion) : untouched(identity)) },
+      train: { ...method.train, stageSteps: { identity, motion } },
     })),
   );
 }
 
 function ascending(numbers: readonly number[]): number[] {
   return [...numbers].sort((a, b) => a - b);
-}
-
-function lengths(identity: number, motion: number): Variant['train'] {
-  return { stageSteps: { identity, motion } };
-}
-
-/** No motion step: one at a rate that changes nothing in 32 bits, as a stage has at least one step. */
-function untouched(identity: number): Variant['train'] {
-  return { ...lengths(identity, 1), stageLearningRates: { motion: 1e-30 } };
 }
 
 /** What a row of Fig. 2 is: `lora-300-50` is two LoRAs, 300 steps of identity, then 50 of motion. */

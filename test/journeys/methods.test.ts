@@ -219,6 +219,20 @@ describe('methods', () => {
     expect(only.tensors).toEqual((await readMethodFile(at('full', 'after-identity.safetensors'))).tensors);
   });
 
+  it.each([
+    ['two LoRAs', 'lora', {}],
+    ['DualReal trained apart', 'dualreal', { steps: undefined, ablation: 'without-adaptation' }],
+  ] as const)('%s of which one has no steps make the videos of the other alone', async (_, method, own) => {
+    const out = `${method}-subject-only`;
+    await run(train(request(method, out, { ...own, stageSteps: { identity: 2, motion: 0 } }), context()));
+    expect(steps().map(({ phase }) => phase)).toEqual(['identity', 'identity']);
+    // One more step, of a rate at which nothing moves in 32 bits: that stage changes nothing.
+    const idle = { ...own, stageSteps: { identity: 2, motion: 1 }, stageLearningRates: { motion: 1e-30 } };
+    await run(train(request(method, `${out}-idle`, idle), context()));
+    const [only, untouched] = [await video(out), await video(`${out}-idle`)];
+    expect(await latentsOf(only.latents)).toEqual(await latentsOf(untouched.latents));
+  });
+
   it('DreamVideo’s learnt word acts where a prompt names the subject, and nowhere else', async () => {
     const { method, tensors, header } = await readMethodFile(at('dreamvideo', 'adapter.safetensors'));
     const token = asFloats(tensors.get('subject_token')!);
