@@ -30,6 +30,8 @@ export interface Base {
   readonly sampler: SamplerKind;
   /** The guidance that suits it, where its card tells one. */
   readonly guidance: number | undefined;
+  /** Learning rates that suit it, by method and stage, where its card tells them. */
+  readonly learningRates: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Latents are multiplied by it between VAE and transformer. */
   readonly scalingFactor: number;
   /** The size it was made for: pixels, frames, frames per second. */
@@ -72,6 +74,7 @@ const cardSchema = z
     name: z.string(),
     fps: z.number().positive(),
     guidance: z.number().min(1),
+    learningRates: z.record(z.string(), z.record(z.string(), z.number().positive())),
     notice: z.string(),
   })
   .partial();
@@ -124,6 +127,7 @@ export async function openBase(name: string, { imageEncoder, cache }: OpenBaseOp
     schedule,
     sampler: schedule.config.samplerKind ?? 'dpm',
     guidance: card.guidance,
+    learningRates: card.learningRates ?? {},
     scalingFactor: vae.scalingFactor,
     nominal: {
       width: transformer.sampleWidth * spatial,

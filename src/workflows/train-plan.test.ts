@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ablations } from '../methods/index.ts';
 import { tinyConfig } from '../methods/trial.cases.ts';
-import { planTraining } from './train-plan.ts';
+import { planTraining, withRatesOfBase } from './train-plan.ts';
 import { type TrainRequestInput, trainRequestSchema } from './train-request.ts';
 
 const base = { imageDim: 12, transformer: tinyConfig };
@@ -82,4 +82,41 @@ describe('DualReal’s options', () => {
 it('what a method learns nothing from is said', () => {
   const { notices } = plan({ method: 'motionbooth', generic: ['any'], subjectWord: 'dog' });
   expect(notices).toEqual(['the motion clips are not used: motionbooth learns nothing from them']);
+});
+
+describe('rates that suit a base', () => {
+  const small = { ...base, name: 'small', learningRates: { lora: { identity: 0.01, motion: 0.02 } } };
+  const settled = (change: Partial<TrainRequestInput>) =>
+    withRatesOfBase(
+      trainRequestSchema.parse({
+        ...{ subject: ['photos'], motion: ['clips'], base: 'base', out: 'run' },
+        ...change,
+      }),
+      small,
+    );
+
+  it('are taken where the request leaves the rate of a stage open, and told', () => {
+    const { request, notices } = settled({ method: 'lora', stageLearningRates: { motion: 0.5 } });
+    expect(request.stageLearningRates).toEqual({ identity: 0.01, motion: 0.5 });
+    expect(notices).toEqual(['learning rates that suit the base small: identity 0.01']);
+    expect(planTraining(request, base).stages.map(({ recipe }) => recipe.learningRate)).toEqual([0.01, 0.5]);
+  });
+
+  it.each([
+    ['one rate for all', { method: 'lora', learningRate: 0.3 }],
+    ['another method', { method: 'full' }],
+  ] as const)('are not asked for %s', (_, change) => {
+    const { request, notices } = settled(change);
+    expect(request.stageLearningRates).toEqual({});
+    expect(notices).toEqual([]);
+  });
+
+  it('of stages that an ablation does not have are left alone', () => {
+    const joint = { ...small, learningRates: { dualreal: { joint: 0.1 } } };
+    const request = trainRequestSchema.parse({
+      ...{ subject: ['photos'], motion: ['clips'], base: 'base', out: 'run', options: { groups: 2 } },
+      ablation: 'without-adaptation',
+    });
+    expect(withRatesOfBase(request, joint)).toEqual({ request, notices: [] });
+  });
 });

@@ -66,6 +66,30 @@ export function planTraining(request: TrainRequest, base: PlannedBase): TrainPla
   };
 }
 
+/**
+ * The rates that suit the base, for stages whose rate the request leaves open: the published ones are of large
+ * models. They become part of the request, so that a run goes on with those that it began with.
+ */
+export function withRatesOfBase(
+  request: TrainRequest,
+  base: PlannedBase & Pick<Base, 'name' | 'learningRates'>,
+): { readonly request: TrainRequest; readonly notices: readonly string[] } {
+  const known = base.learningRates[request.method];
+  if (!known || request.learningRate !== undefined) return { request, notices: [] };
+  const open = methodOf(request, base).method.stages.flatMap(({ name }) =>
+    name in known && !(name in request.stageLearningRates) ? [[name, known[name]] as const] : [],
+  );
+  if (open.length === 0) return { request, notices: [] };
+  const rates = open.map(([name, rate]) => `${name} ${rate}`).join(', ');
+  return {
+    request: {
+      ...request,
+      stageLearningRates: { ...request.stageLearningRates, ...Object.fromEntries(open) },
+    },
+    notices: [`learning rates that suit the base ${base.name}: ${rates}`],
+  };
+}
+
 /** The phases of all stages. */
 export function phasesOf({ stages }: Pick<Method, 'stages'>): readonly Phase[] {
   return stages.flatMap(({ phases }) => phases);

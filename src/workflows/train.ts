@@ -12,7 +12,7 @@ import { noImageEncoder } from './base-encoders.ts';
 import { packageVersions } from './package-versions.ts';
 import { REFERENCE_FILE } from './prepare.ts';
 import { requireSampleSize } from './sample-size.ts';
-import { phasesOf, planTraining } from './train-plan.ts';
+import { phasesOf, planTraining, withRatesOfBase } from './train-plan.ts';
 import {
   type TrainControl,
   type TrainRequest,
@@ -42,11 +42,14 @@ export async function* train(
   context: WorkflowContext,
   control: TrainControl = {},
 ): Training {
-  const absolute = withAbsolutePaths(request);
-  const run = await createRun(absolute.out, absolute, packageVersions());
+  const asked = withAbsolutePaths(request);
+  const { imageEncoder } = asked;
+  const settled = withRatesOfBase(asked, await openBase(asked.base, { imageEncoder }));
+  const run = await createRun(asked.out, settled.request, packageVersions());
   let unused = false;
   try {
-    return yield* trainIn(run, absolute, context, control);
+    for (const message of settled.notices) yield { type: 'notice', message };
+    return yield* trainIn(run, settled.request, context, control);
   } catch (error) {
     // Nothing was learnt: the folder would only stand in the way of the corrected command.
     unused = !(error instanceof CancelledError) && !(await hasSteps(run));
