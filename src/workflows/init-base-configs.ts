@@ -1,7 +1,8 @@
+import type { VaeConfig } from '../models/cogvideox/vae/index.ts';
 import { TEXT_TOKENS } from '../toybox/pretrain/tokenizers.ts';
 
 /** What a VAE's size is made of; the rest of its configuration is CogVideoX's. */
-export interface VaeSize {
+interface VaeSize {
   readonly channels: readonly [number, number, number, number];
   readonly latentChannels: number;
   readonly groups: number;
@@ -10,40 +11,23 @@ export interface VaeSize {
   readonly side: number;
 }
 
-export function vaeConfigJson({
+/** Pixels per latent pixel, along one side, of four levels. */
+const SPATIAL_COMPRESSION = 8;
+
+const vaeConfig = ({ channels, latentChannels, groups, temporal, side }: VaeSize): VaeConfig => ({
+  pixelChannels: 3,
+  outChannels: 3,
   channels,
   latentChannels,
-  groups,
-  temporal,
-  side,
-}: VaeSize): Record<string, unknown> {
-  const blocks = (type: string) => channels.map(() => `CogVideoX${type}Block3D`);
-  return {
-    _class_name: 'AutoencoderKLCogVideoX',
-    _diffusers_version: '0.32.2',
-    act_fn: 'silu',
-    block_out_channels: channels,
-    down_block_types: blocks('Down'),
-    force_upcast: true,
-    in_channels: 3,
-    invert_scale_latents: false,
-    latent_channels: latentChannels,
-    latents_mean: null,
-    latents_std: null,
-    layers_per_block: 1,
-    norm_eps: 1e-6,
-    norm_num_groups: groups,
-    out_channels: 3,
-    sample_height: side,
-    sample_width: side,
-    scaling_factor: 0.7,
-    shift_factor: null,
-    temporal_compression_ratio: temporal,
-    up_block_types: blocks('Up'),
-    use_post_quant_conv: false,
-    use_quant_conv: false,
-  };
-}
+  layersPerBlock: 1,
+  normGroups: groups,
+  normEpsilon: 1e-6,
+  temporalCompression: temporal,
+  spatialCompression: SPATIAL_COMPRESSION,
+  sampleHeight: side,
+  sampleWidth: side,
+  scalingFactor: 0.7,
+});
 
 interface BaseSize {
   readonly heads: number;
@@ -59,7 +43,7 @@ interface BaseSize {
 const ENCODER_HEADS = 4;
 
 const size = ({ heads, headDim, blocks, frames, encoderWidth, encoderBlocks, vae }: BaseSize) => ({
-  vae,
+  vae: vaeConfig(vae),
   transformer: {
     num_attention_heads: heads,
     attention_head_dim: headDim,
@@ -68,8 +52,8 @@ const size = ({ heads, headDim, blocks, frames, encoderWidth, encoderBlocks, vae
     time_embed_dim: heads * headDim,
     text_embed_dim: encoderWidth,
     num_layers: blocks,
-    sample_width: vae.side / 8,
-    sample_height: vae.side / 8,
+    sample_width: vae.side / SPATIAL_COMPRESSION,
+    sample_height: vae.side / SPATIAL_COMPRESSION,
     sample_frames: frames,
     temporal_compression_ratio: vae.temporal,
     patch_size: 1,

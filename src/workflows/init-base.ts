@@ -14,7 +14,7 @@ import {
   parseTransformerConfig,
   transformerConfigJson,
 } from '../models/cogvideox/transformer/index.ts';
-import { parseVaeConfig, vaeParameters } from '../models/cogvideox/vae/index.ts';
+import { vaeConfigJson, vaeParameters } from '../models/cogvideox/vae/index.ts';
 import { parseT5Config, t5ConfigJson, t5Encoder } from '../models/t5/index.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { BASE_CARD, pipelineIndexJson, schedulerConfigJson } from '../store/pipeline-json.ts';
@@ -31,7 +31,7 @@ import {
   type TokenizerFiles,
   t5TokenizerFiles,
 } from '../toybox/pretrain/tokenizers.ts';
-import { RANDOM_BASE_SIZES, vaeConfigJson } from './init-base-configs.ts';
+import { RANDOM_BASE_SIZES } from './init-base-configs.ts';
 import type { WorkflowEvent } from './workflow.ts';
 
 export const initBaseRequestSchema = z.strictObject({
@@ -84,7 +84,6 @@ async function writeBase(out: string, { seed, size }: InitBaseRequest): Promise<
   const imageTokenizer = clipTokenizerFiles();
   const text = parseT5Config({ ...sizes.text, vocab_size: vocabularyOf(textTokenizer) });
   const image = parseClipConfig(sizes.image(vocabularyOf(imageTokenizer)));
-  const vae = parseVaeConfig(vaeConfigJson(sizes.vae));
 
   await component(
     out,
@@ -101,7 +100,7 @@ async function writeBase(out: string, { seed, size }: InitBaseRequest): Promise<
     },
   );
   await component(out, 'vae', vaeConfigJson(sizes.vae), 'diffusion_pytorch_model', seed, (scope) => {
-    vaeParameters(vae, scope);
+    vaeParameters(sizes.vae, scope);
   });
   await component(out, 'text_encoder', t5ConfigJson(text), 'model', seed, (scope) => {
     t5Encoder(text, scope, { ids: input('ids', [1, TEXT_TOKENS], 'i64') });

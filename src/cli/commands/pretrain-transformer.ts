@@ -12,29 +12,17 @@ import {
 } from '../../workflows/pretrain-transformer-score.ts';
 import { number, parseRequest } from '../options.ts';
 import { runPrinted } from '../run.ts';
+import { ofRun, onBase, training } from './pretrain-options.ts';
 
-const onDevice = (command: Command): Command =>
-  command
-    .option('--weights-folder <path>', 'folder of the base (weights/toybox)')
-    .option('--device <name>', 'cpu, webgpu or cuda (cpu)')
-    .option('--threads <n>', 'compute threads', number);
-
-const ofRun = (command: Command): Command =>
-  onDevice(command)
-    .option('--variant <name>', 'shipped, gpu (large batches) or tiny (shipped)')
-    .option('--name <name>', 'name of the run (transformer, and the variant)')
-    .option('--state-folder <path>', 'where runs and latents lie (training-state)');
+const VARIANTS = 'shipped, gpu (large batches) or tiny (shipped)';
 
 /** Adds the transformer to `dualreal pretrain`. */
 export function addPretrainTransformerCommands(program: Command): void {
   const command =
     program.commands.find((known) => known.name() === 'pretrain') ??
     program.command('pretrain').description('train the parts of the embedded base');
-  ofRun(command.command('transformer').description("train the base's diffusion transformer"))
-    .option('--resume', 'go on with the run of this name')
+  training(command.command('transformer').description("train the base's diffusion transformer"), VARIANTS)
     .option('--start-from <run>', 'begin with the averaged parameters of another run (shipped: of the base)')
-    .option('--minutes <n>', 'stop, saved, after this long', number)
-    .option('--steps <n>', 'length of the schedule', number)
     .option('--batch <n>', 'clips a step', number)
     .option('--image-batch <n>', 'images a step', number)
     .option('--image-steps <n>', 'steps on images alone, at the start', number)
@@ -46,10 +34,7 @@ export function addPretrainTransformerCommands(program: Command): void {
     .option('--subject-weight <x>', 'loss weight where the subject is', number)
     .option('--clip-tokens <n>', "tokens of a clip that a step trains on, the subject's ahead (all)", number)
     .option('--stage <n>', 'how much of the universe: 1 or 2', number)
-    .option('--seed <n>', 'seed (1)', number)
     .option('--render-threads <n>', 'threads that render the bank', number)
-    .option('--checkpoint-minutes <n>', 'how often to save (3)', number)
-    .option('--review-minutes <n>', 'how often to draw samples (5)', number)
     .action(async (flags: Record<string, unknown>) => {
       const request = parseRequest(pretrainTransformerRequestSchema, flags);
       const result = await runPrinted((context) => pretrainTransformer(request, context));
@@ -57,12 +42,13 @@ export function addPretrainTransformerCommands(program: Command): void {
     });
   ofRun(
     command.command('export-transformer').description("write a run's averaged transformer into the base"),
+    VARIANTS,
   ).action(async (flags: Record<string, unknown>) => {
     const request = parseRequest(exportTransformerRequestSchema, flags);
     const { models } = await runPrinted((context) => exportTransformer(request, context));
     process.stdout.write(`${JSON.stringify(models.transformer)}\n`);
   });
-  onDevice(
+  onBase(
     command
       .command('score-transformer')
       .description('classify generated and real clips of unseen combinations'),
