@@ -15,7 +15,7 @@ export const pretrainTransformerRequestSchema = z.strictObject({
   images: z.int().positive().optional(),
   learningRate: z.number().positive().optional(),
   subjectWeight: z.number().min(1).optional(),
-  /** Tokens of a clip that a step trains on, the subject's ahead; absent or 0: all. */
+  /** Every other step on clips is on so many tokens of each of more clips, the subject's ahead. */
   clipTokens: z.int().min(0).optional(),
   stage: z.literal([1, 2]).optional(),
   /** Equal parts that a batch is split into, for less memory. */

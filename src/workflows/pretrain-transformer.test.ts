@@ -67,22 +67,18 @@ async function stateOf(name: string) {
 }
 
 describe('pretraining the transformer', () => {
-  it('goes on bit by bit where it was stopped, over images and clips', { timeout: 240_000 }, async () => {
-    const steps: { step: number; images?: number; clips?: number }[] = [];
-    await runWorkflow(pretrainTransformer(requestOf({ name: 'whole' }), contextOf()), (event) => {
-      if (event.type === 'pretrain') steps.push({ step: event.step, ...event.numbers });
+  it('goes on bit by bit where it was stopped, over images, clips and parts of clips', {
+    timeout: 240_000,
+  }, async () => {
+    const steps: string[] = [];
+    const named = (name: string, fields: object = {}) => requestOf({ name, clipTokens: 100, ...fields });
+    await runWorkflow(pretrainTransformer(named('whole'), contextOf()), (event) => {
+      if (event.type === 'pretrain') steps.push(`${event.step} ${Object.keys(event.numbers)}`);
     });
-    expect(steps.map(({ step, images }) => [step, images !== undefined])).toEqual([
-      [1, true],
-      [2, true],
-      [3, true],
-      [4, false],
-      [5, true],
-      [6, false],
-    ]);
+    expect(steps).toEqual(['1 images', '2 images', '3 clips', '4 images', '5 clips', '6 parts']);
 
     const stop = new AbortController();
-    const parts = pretrainTransformer(requestOf({ name: 'parts' }), contextOf(stop.signal));
+    const parts = pretrainTransformer(named('parts'), contextOf(stop.signal));
     const stages: string[] = [];
     await expect(
       runWorkflow(parts, (event) => {
@@ -92,7 +88,7 @@ describe('pretraining the transformer', () => {
     ).rejects.toThrow(CancelledError);
     // The latents are there already.
     expect(stages).toEqual([]);
-    await runWorkflow(pretrainTransformer(requestOf({ name: 'parts', resume: true }), contextOf()), () => {});
+    await runWorkflow(pretrainTransformer(named('parts', { resume: true }), contextOf()), () => {});
 
     const [whole, resumed] = [await stateOf('whole'), await stateOf('parts')];
     expect([...resumed.keys()].sort()).toEqual([...whole.keys()].sort());
@@ -133,5 +129,7 @@ describe('pretraining the transformer', () => {
     await expect(
       runWorkflow(pretrainTransformer(requestOf({ name: 'odd', microBatches: 2 }), contextOf()), () => {}),
     ).rejects.toThrow(/imageBatch: expected a multiple of 2/);
+    const all = pretrainTransformer(requestOf({ name: 'all', clipTokens: 320 }), contextOf());
+    await expect(runWorkflow(all, () => {})).rejects.toThrow(/fewer than the 320 tokens of a clip/);
   });
 });

@@ -18,7 +18,12 @@ import {
 import { latentBatch } from '../toybox/pretrain/transformer/batches.ts';
 import { openTransformerReview } from '../toybox/pretrain/transformer/review.ts';
 import { TransformerSession } from '../toybox/pretrain/transformer/session.ts';
-import { kindOfStep, type SampleKind } from '../toybox/pretrain/transformer/variants.ts';
+import {
+  batchOfStep,
+  kindOfStep,
+  type SampleKind,
+  sampleKindOf,
+} from '../toybox/pretrain/transformer/variants.ts';
 import { drawCurves } from './pretrain-curves.ts';
 import { type TransformerPlan, transformerConfigOf, transformerPlan } from './pretrain-transformer-plan.ts';
 import type { PretrainTransformerRequest } from './pretrain-transformer-request.ts';
@@ -161,11 +166,13 @@ async function* trainIn(
     /** A step's micro-batches, numbered through, so that each has its own random numbers. */
     const batchesOf = (at: number) => {
       const kind = kindOfStep(variant, at);
-      const whole = kind === 'images' ? variant.imageBatch : variant.recipe.batch;
-      const tokens = kind === 'clips' ? variant.clipTokens || undefined : undefined;
+      const bank = banks[sampleKindOf(kind)];
+      const [frames, , rows, columns] = bank.shape;
+      const whole = batchOfStep(variant, kind, frames * rows * columns);
+      const tokens = kind === 'parts' ? variant.clipTokens : undefined;
       const batchOptions = { ...variant, seed, batch: whole / microBatches, emptyTokens, tokens };
       return Array.from({ length: microBatches }, (_, i) =>
-        latentBatch(banks[kind], schedule, batchOptions, at * microBatches + i),
+        latentBatch(bank, schedule, batchOptions, at * microBatches + i),
       );
     };
     const save = async () => {

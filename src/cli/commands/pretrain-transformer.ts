@@ -32,7 +32,11 @@ export function addPretrainTransformerCommands(program: Command): void {
     .option('--images <n>', 'images in the bank of latents', number)
     .option('--learning-rate <x>', 'after the warm-up', number)
     .option('--subject-weight <x>', 'loss weight where the subject is', number)
-    .option('--clip-tokens <n>', "tokens of a clip that a step trains on, the subject's ahead (all)", number)
+    .option(
+      '--clip-tokens <n>',
+      "every other step is on so many tokens of more clips, the subject's ahead",
+      number,
+    )
     .option('--stage <n>', 'how much of the universe: 1 or 2', number)
     .option('--render-threads <n>', 'threads that render the bank', number)
     .action(async (flags: Record<string, unknown>) => {

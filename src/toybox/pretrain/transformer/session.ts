@@ -1,23 +1,27 @@
 import type { TransformerConfig } from '../../../models/cogvideox/transformer/index.ts';
 import type { Executable, Runtime, Tensors, Trainer } from '../../../runtime/index.ts';
+import { DualrealError } from '../../../tensor/errors.ts';
 import type { HostTensor } from '../../../tensor/host-tensor.ts';
 import { learningRateAt } from '../recipe.ts';
 import { AVERAGE, OPTIMIZER, type PretrainingStep, tableBelow } from '../session.ts';
 import type { TensorTable } from '../task.ts';
-import { initialTransformer, type LatentBatchShape, transformerObjective } from './objective.ts';
-import type { SampleKind, TransformerVariant } from './variants.ts';
+import {
+  initialTransformer,
+  type LatentBatchShape,
+  type TransformerObjective,
+  transformerObjective,
+} from './objective.ts';
+import { batchOfStep, type StepKind, type TransformerVariant } from './variants.ts';
+
+type Executables = Readonly<Partial<Record<StepKind, Executable>>>;
 
 /** One trainer with a program for each kind of batch. */
 export class TransformerSession {
   private readonly variant: TransformerVariant;
   private readonly trainer: Trainer;
-  private readonly executables: Readonly<Record<SampleKind, Executable>>;
+  private readonly executables: Executables;
 
-  private constructor(
-    variant: TransformerVariant,
-    trainer: Trainer,
-    executables: Readonly<Record<SampleKind, Executable>>,
-  ) {
+  private constructor(variant: TransformerVariant, trainer: Trainer, executables: Executables) {
     this.variant = variant;
     this.trainer = trainer;
     this.executables = executables;
@@ -31,19 +35,24 @@ export class TransformerSession {
     textWeights: TensorTable,
     { seed, microBatches }: { readonly seed: number; readonly microBatches: number },
   ): Promise<TransformerSession> {
-    const { recipe, checkpointed } = variant;
-    const trace = (batch: number, latentFrames: number, tokens = 0) => {
+    const { recipe, checkpointed, clipTokens } = variant;
+    const { sampleHeight: side } = config;
+    const latentFrames = 1 + (config.sampleFrames - 1) / config.temporalCompression;
+    const clipSize = latentFrames * side * side;
+    if (clipTokens >= clipSize) {
+      const expected = `fewer than the ${clipSize} tokens of a clip`;
+      throw new DualrealError({ where: 'clipTokens', expected, got: String(clipTokens) });
+    }
+    const trace = (kind: StepKind) => {
       const shape: LatentBatchShape = {
-        batch: batch / microBatches,
-        latentFrames,
-        side: config.sampleHeight,
-        tokens: tokens || undefined,
+        batch: batchOfStep(variant, kind, clipSize) / microBatches,
+        latentFrames: kind === 'images' ? 1 : latentFrames,
+        side,
+        ...(kind === 'parts' && { tokens: clipTokens }),
       };
       return transformerObjective(config, shape, { checkpointed });
     };
-    const latentFrames = 1 + (config.sampleFrames - 1) / config.temporalCompression;
-    const images = trace(variant.imageBatch, 1);
-    const clips = trace(recipe.batch, latentFrames, variant.clipTokens);
+    const images = trace('images');
     const trainer = await runtime.createTrainer({
       tensors: [...images.trainable].map(([name, { shape }]) => ({ name, shape, group: 'model' })),
       optimizer: {
@@ -56,9 +65,11 @@ export class TransformerSession {
     });
     await trainer.load({ parameters: initialTransformer(images.trainable, seed) });
     const weights = new Map(textWeights);
+    const compile = ({ program }: TransformerObjective) => runtime.compile(program, { weights, trainer });
     return new TransformerSession(variant, trainer, {
-      images: await runtime.compile(images.program, { weights, trainer }),
-      clips: await runtime.compile(clips.program, { weights, trainer }),
+      images: await compile(images),
+      clips: await compile(trace('clips')),
+      ...(clipTokens > 0 && { parts: await compile(trace('parts')) }),
     });
   }
 
@@ -66,9 +77,9 @@ export class TransformerSession {
     return this.trainer.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   }
 
-  async step(kind: SampleKind, step: number, microBatches: readonly Tensors[]): Promise<PretrainingStep> {
+  async step(kind: StepKind, step: number, microBatches: readonly Tensors[]): Promise<PretrainingStep> {
     const learningRate = learningRateAt(this.variant.recipe, step);
-    const { outputs, gradientNorm } = await this.executables[kind].trainStep({ microBatches, learningRate });
+    const { outputs, gradientNorm } = await this.executables[kind]!.trainStep({ microBatches, learningRate });
     const loss = outputs.reduce((sum, output) => sum + Number(output.loss.data[0]), 0) / outputs.length;
     return { loss, numbers: { [kind]: loss }, learningRate, gradientNorm };
   }

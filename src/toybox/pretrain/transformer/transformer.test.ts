@@ -21,7 +21,7 @@ import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatureCount, motionFeatures } from './motion-features.ts';
 import { transformerObjective } from './objective.ts';
 import { drawTimestep } from './timesteps.ts';
-import { kindOfStep, transformerConfig, transformerVariant } from './variants.ts';
+import { batchOfStep, kindOfStep, transformerConfig, transformerVariant } from './variants.ts';
 
 const runtime = createRuntime({ inline: true, threads: 1 });
 afterAll(() => runtime.close());
@@ -125,6 +125,13 @@ describe('the plan of steps', () => {
     const variant = { ...transformerVariant('shipped'), imageSteps: 3 };
     const kinds = Array.from({ length: 12 }, (_, step) => kindOfStep(variant, step)[0]).join('');
     expect(kinds).toBe('iiiciccciccc');
+  });
+
+  it('is every other one on parts of clips, where that is asked for', () => {
+    const variant = { ...transformerVariant('shipped'), imageSteps: 0, clipTokens: 128 };
+    const kinds = Array.from({ length: 8 }, (_, step) => kindOfStep(variant, step)[0]).join('');
+    expect(kinds).toBe('ipcpipcp');
+    expect(batchOfStep(variant, 'parts', 320)).toBe(2 * batchOfStep(variant, 'clips', 320));
   });
 });
 

@@ -27,7 +27,7 @@ export interface TransformerVariant {
   readonly noiseBias: number;
   /** Loss weight where the subject is; elsewhere 1, before the mean is made 1. */
   readonly subjectWeight: number;
-  /** Tokens of a clip that a step trains on, chosen at random with the subject's ahead; 0 for all. */
+  /** Every other step on clips is on so many of their tokens, drawn with the subject's ahead; 0: none is. */
   readonly clipTokens: number;
   /** Compute blocks again in the backward pass instead of keeping their activations. */
   readonly checkpointed: boolean;
@@ -81,7 +81,7 @@ const VARIANTS: Readonly<Record<string, TransformerVariant>> = {
     recipe: { ...SHIPPED.recipe, batch: 2, steps: 6, warmupSteps: 2 },
     imageBatch: 3,
     imageSteps: 2,
-    imageEvery: 2,
+    imageEvery: 3,
     clips: 6,
     images: 6,
   },
@@ -133,7 +133,27 @@ export function transformerConfig(
 
 export type SampleKind = 'images' | 'clips';
 
-/** What a step (from 0) trains on: images first, then one step of `imageEvery` on images. */
-export function kindOfStep({ imageSteps, imageEvery }: TransformerVariant, step: number): SampleKind {
-  return step < imageSteps || step % imageEvery === 0 ? 'images' : 'clips';
+/** What a step trains on; `parts` is some tokens of each of so many more clips. */
+export type StepKind = SampleKind | 'parts';
+
+export const sampleKindOf = (kind: StepKind): SampleKind => (kind === 'images' ? kind : 'clips');
+
+/**
+ * What a step (from 0) trains on: images first, then one step of `imageEvery` on images. Where parts of clips are
+ * trained on, every other step is on whole ones: a model that never sees those takes every token for one that was
+ * chosen for its subject, and spreads subjects over the picture.
+ */
+export function kindOfStep(
+  { imageSteps, imageEvery, clipTokens }: TransformerVariant,
+  step: number,
+): StepKind {
+  if (step < imageSteps || step % imageEvery === 0) return 'images';
+  return clipTokens > 0 && step % 2 === 1 ? 'parts' : 'clips';
+}
+
+/** Samples of a step. Parts are of as many clips as have the tokens of `batch` whole ones. */
+export function batchOfStep(variant: TransformerVariant, kind: StepKind, tokensOfClip: number): number {
+  if (kind === 'images') return variant.imageBatch;
+  const { batch } = variant.recipe;
+  return kind === 'clips' ? batch : batch * Math.max(1, Math.floor(tokensOfClip / variant.clipTokens));
 }
