@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { DUALREAL_PRESETS } from '../methods/dualreal/index.ts';
 import { readRun } from '../store/run-folder.ts';
+import { SHIPPED_GUIDANCE } from '../toybox/pretrain/transformer/variants.ts';
 import { EMBEDDED_BASE, EMBEDDED_BASE_FOLDER, isBaseFolder } from './base-location.ts';
 import { type DemoParts, writeDemoReport } from './demo-report.ts';
 import { type GeneratedVideo, generate } from './generate.ts';
@@ -30,7 +31,7 @@ export const demoRequestSchema = z.strictObject({
   options: z.record(z.string(), z.json()).default({}),
   /** Denoising steps of a video. */
   videoSteps: count.default(30),
-  guidance: z.number().min(1).default(3),
+  guidance: z.number().min(1).default(SHIPPED_GUIDANCE),
   seed: z.number().int().nonnegative().default(42),
   /** Default: {@link DEMO_PROMPTS}. */
   prompts: z.array(z.string().min(1)).min(1).optional(),

@@ -10,6 +10,7 @@ import { readBaseParts, transformerSchedule } from '../toybox/pretrain/transform
 import { openTransformerJudge, type TransformerScore } from '../toybox/pretrain/transformer/judge.ts';
 import { openLatentDecoder } from '../toybox/pretrain/transformer/latent-encoder.ts';
 import { openTransformerSampler } from '../toybox/pretrain/transformer/sampler.ts';
+import { SHIPPED_GUIDANCE } from '../toybox/pretrain/transformer/variants.ts';
 import { pretrainRequestSchema } from './pretrain-request.ts';
 import { universePreparation } from './preview-universe.ts';
 import type { WorkflowContext, WorkflowEvent } from './workflow.ts';
@@ -25,7 +26,7 @@ export const scoreTransformerRequestSchema = z.strictObject({
   }).shape,
   samples: z.int().positive().default(200),
   steps: z.int().positive().default(30),
-  guidance: z.number().min(1).default(2.5),
+  guidance: z.number().min(1).default(SHIPPED_GUIDANCE),
   stage: z.literal([1, 2]).default(1),
   trainingClips: z.int().positive().default(3000),
   realOnly: z.boolean().default(false),

@@ -59,7 +59,7 @@ export function addPretrainTransformerCommands(program: Command): void {
   )
     .option('--samples <n>', 'prompts (200)', number)
     .option('--steps <n>', 'denoising steps (30)', number)
-    .option('--guidance <x>', 'guidance (2.5)', number)
+    .option('--guidance <x>', "guidance (the base's, 3)", number)
     .option('--stage <n>', 'how much of the universe: 1 or 2', number)
     .option('--training-clips <n>', 'rendered clips that the motion classifier learns from (3000)', number)
     .option('--real-only', 'measure the classifiers on real clips alone')

@@ -8,11 +8,10 @@ import type { TensorTable } from '../task.ts';
 import { type BaseParts, transformerSchedule } from './base-parts.ts';
 import { openLatentDecoder } from './latent-encoder.ts';
 import { openTransformerSampler } from './sampler.ts';
-import type { SampleKind, TransformerVariant } from './variants.ts';
+import { type SampleKind, SHIPPED_GUIDANCE, type TransformerVariant } from './variants.ts';
 
 const PROMPTS = 8;
 const STEPS = 20;
-const GUIDANCE = 2.5;
 
 /** Samples of held-out combinations, decoded, as a contact sheet. */
 export async function openTransformerReview(
@@ -37,7 +36,11 @@ export async function openTransformerReview(
   return async (parameters, kind) => {
     tools[kind] ??= await opened(kind);
     const { sampler, decoder, prompts } = tools[kind];
-    const latents = await sampler.sample(parameters, prompts, { seed: 5, steps: STEPS, guidance: GUIDANCE });
+    const latents = await sampler.sample(parameters, prompts, {
+      seed: 5,
+      steps: STEPS,
+      guidance: SHIPPED_GUIDANCE,
+    });
     const clips = await decoder.run(latents);
     const rows = clips.map((frames, i): SheetRow => {
       const shape = [frames.length / (SIDE * SIDE * 3), SIDE, SIDE, 3];

@@ -4,6 +4,9 @@ import { SIDE, textConfig } from '../configs.ts';
 import type { Recipe } from '../recipe.ts';
 import { TEXT_TOKENS } from '../tokenizers.ts';
 
+/** Classifier-free guidance that the base is judged and shipped with. */
+export const SHIPPED_GUIDANCE = 3;
+
 /** Sizes of the transformer and how it is pretrained. */
 export interface TransformerVariant {
   readonly heads: number;
