@@ -7,7 +7,11 @@ import { asFloats, floats, type HostTensor } from '../tensor/host-tensor.ts';
 import { sizeOf } from '../tensor/shape.ts';
 import { readShipped } from '../toybox/pretrain/shipped.ts';
 import { readBaseParts, transformerSchedule } from '../toybox/pretrain/transformer/base-parts.ts';
-import { openTransformerJudge, type TransformerScore } from '../toybox/pretrain/transformer/judge.ts';
+import {
+  type Judgement,
+  openTransformerJudge,
+  type TransformerScore,
+} from '../toybox/pretrain/transformer/judge.ts';
 import { openLatentDecoder } from '../toybox/pretrain/transformer/latent-encoder.ts';
 import { openTransformerSampler } from '../toybox/pretrain/transformer/sampler.ts';
 import { SHIPPED_GUIDANCE } from '../toybox/pretrain/transformer/variants.ts';
@@ -35,9 +39,9 @@ export const scoreTransformerRequestSchema = z.strictObject({
 export type ScoreTransformerRequest = z.output<typeof scoreTransformerRequestSchema>;
 
 export interface TransformerScores {
-  readonly real: TransformerScore;
+  readonly real: Judgement;
   /** Absent where only real clips were asked for. */
-  readonly generated?: TransformerScore;
+  readonly generated?: Judgement;
 }
 
 /** Clips that are generated at a time. */
@@ -86,7 +90,7 @@ export async function* scoreTransformer(
   }
 }
 
-/** The table that `dualreal pretrain score-transformer` prints. */
+/** The table that `dualreal pretrain score-transformer` prints: the bars, then motion by motion. */
 export function formatTransformerScores({ real, generated }: TransformerScores): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const rows = (['scene', 'subject', 'motion'] as const).map((measure) => {
@@ -97,5 +101,11 @@ export function formatTransformerScores({ real, generated }: TransformerScores):
     }
     return `transformer  ${measure.padEnd(8)} ${cells.join(', ')}`;
   });
-  return rows.join('\n');
+  const motions = (generated ?? real).motions.map(({ motion, clips, right, takenFor }) => {
+    const others = takenFor.map((other) => `${other.motion} ${other.clips}`).join(', ');
+    return `  ${motion.padEnd(12)} ${`${right}/${clips}`.padStart(5)}${others && `   taken for ${others}`}`;
+  });
+  return [...rows, `${generated ? 'generated' : 'real'} clips, recognised of each motion:`, ...motions].join(
+    '\n',
+  );
 }

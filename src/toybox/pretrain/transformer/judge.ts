@@ -20,12 +20,26 @@ export interface TransformerScore {
   readonly motion: number;
 }
 
+/** Of the clips that were to show a motion: how many were taken for it, and what the others were taken for. */
+export interface MotionRecall {
+  readonly motion: string;
+  readonly clips: number;
+  readonly right: number;
+  /** By id, the most frequent first. */
+  readonly takenFor: readonly { readonly motion: string; readonly clips: number }[];
+}
+
+export interface Judgement extends TransformerScore {
+  /** Every motion that was wanted, in the catalogue's order. */
+  readonly motions: readonly MotionRecall[];
+}
+
 export interface TransformerJudge {
   /** What the judged clips are to show: unseen combinations whose captions name the subject. */
   readonly wanted: readonly ClipDescription[];
   /** The same combinations, rendered. */
   real(): Uint8Array[];
-  judge(clips: readonly Uint8Array[]): Promise<TransformerScore>;
+  judge(clips: readonly Uint8Array[]): Promise<Judgement>;
 }
 
 /**
@@ -112,12 +126,33 @@ export async function openTransformerJudge(
       const isNearest = (row: Float32Array, gallery: Float32Array, right: number) =>
         nearest(meanRows(row, EMBEDDING_DIM, row.length / EMBEDDING_DIM), gallery, EMBEDDING_DIM)[0] ===
         right;
-      const found = await classify(clips.map((clip, i) => motionFeatures(clip, rows[i])));
+      const answers = await classify(clips.map((clip, i) => motionFeatures(clip, rows[i])));
+      const found = answers.map((at) => motions[at]);
+      const asked = wanted.map(({ motion }) => motion?.id ?? '');
       return {
         scene: share(rows.map((row, i) => isNearest(row, sceneTexts[i], scenes.indexOf(wanted[i].scene)))),
         subject: share(rows.map((row, i) => isNearest(row, subjectTexts[i], 0))),
-        motion: share(found.map((at, i) => motions[at] === wanted[i].motion?.id)),
+        motion: share(found.map((motion, i) => motion === asked[i])),
+        motions: recallOf(motions, asked, found),
       };
     },
   };
+}
+
+function recallOf(
+  motions: readonly string[],
+  asked: readonly string[],
+  found: readonly string[],
+): MotionRecall[] {
+  return motions.flatMap((motion) => {
+    const answers = found.filter((_, i) => asked[i] === motion);
+    if (answers.length === 0) return [];
+    const right = answers.filter((answer) => answer === motion).length;
+    const takenFor = motions
+      .filter((other) => other !== motion)
+      .map((other) => ({ motion: other, clips: answers.filter((answer) => answer === other).length }))
+      .filter(({ clips }) => clips > 0)
+      .sort((a, b) => b.clips - a.clips);
+    return [{ motion, clips: answers.length, right, takenFor }];
+  });
 }
