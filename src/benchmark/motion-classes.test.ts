@@ -29,7 +29,7 @@ describe('what the motion classifier learns from', () => {
     const rendering = { seed: 42, split: 'evaluation', frames: 5, atlas: drawnAtlas() } as const;
     const [first] = classes;
     const clip = renderClass(first, 'lesson', 0, rendering);
-    expect(clip.length).toBe(5 * 64 * 64 * 3);
+    expect(clip.frames.length).toBe(5 * 64 * 64 * 3);
     expect(renderClass(first, 'lesson', 0, rendering)).toEqual(clip);
     expect(renderClass(first, 'lesson', 1, rendering)).not.toEqual(clip);
     expect(renderClass(first, 'exam', 0, rendering)).not.toEqual(clip);

@@ -1,4 +1,5 @@
 import { randomStream } from '../tensor/random.ts';
+import type { MaskedClip } from '../toybox/pretrain/transformer/scrambler.ts';
 import type { Atlas } from '../toybox/universe/atlas.ts';
 import { catalogueOf, type Subject } from '../toybox/universe/catalogue.ts';
 import { layOut } from '../toybox/universe/layout.ts';
@@ -54,16 +55,16 @@ export function motionClasses(
   ];
 }
 
-/** A clip [F, 64, 64, 3] of a class; a pure function of its arguments. */
+/** A clip of a class; a pure function of its arguments. */
 export function renderClass(
   { id, motion, teachers, examinees }: MotionClass,
   kind: 'lesson' | 'exam',
   index: number,
   { seed, split, frames, atlas }: Pick<BenchRequest, 'seed' | 'split'> & { frames: number; atlas: Atlas },
-): Uint8Array {
+): MaskedClip {
   const stream = randomStream(seed, 'benchmark', 'motion', kind, id, frames, index);
   const subject = kind === 'lesson' ? stream.pick(teachers) : examinees[index % examinees.length];
   const scene = stream.pick(catalogueOf(split).scenes);
   const content = { subject, scene, ...(motion && { motion }) };
-  return renderLayout(atlas, scene, layOut(stream, atlas, content, frames)).frames;
+  return renderLayout(atlas, scene, layOut(stream, atlas, content, frames));
 }

@@ -4,8 +4,10 @@ import { throwIfCancelled } from '../tensor/errors.ts';
 import { openClipEmbedders } from '../toybox/pretrain/clip-embedders.ts';
 import { SIDE } from '../toybox/pretrain/configs.ts';
 import { readShipped } from '../toybox/pretrain/shipped.ts';
+import { readBaseParts } from '../toybox/pretrain/transformer/base-parts.ts';
 import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-classifier.ts';
 import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
+import { openScrambler, SCRAMBLED_EVERY } from '../toybox/pretrain/transformer/scrambler.ts';
 import { openUniverseAtlas } from '../toybox/universe/universe.ts';
 import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
 import type { WorkflowContext, WorkflowEvent } from '../workflows/workflow.ts';
@@ -53,7 +55,8 @@ const PIECE = 50;
 
 /**
  * A perceptron on {@link motionFeatures}, as it judges the pretrained transformer, here over held-out motions too:
- * trained on rendered clips by other subjects than the cases', and examined on rendered clips by theirs.
+ * trained on rendered clips by other subjects than the cases' (some of them with broken texture too: see
+ * {@link openScrambler}), and examined on rendered clips by theirs.
  * @throws {AtlasError} where the art is not installed.
  */
 export async function* openMotionJudge(
@@ -87,8 +90,10 @@ export async function* openMotionJudge(
     while (features.length < total) {
       throwIfCancelled(signal, stage);
       const from = features.length;
-      const clips = Array.from({ length: Math.min(PIECE, total - from) }, (_, i) =>
-        renderClass(each[Math.floor((from + i) / count)], kind, (from + i) % count, rendering),
+      const clips = Array.from(
+        { length: Math.min(PIECE, total - from) },
+        (_, i) =>
+          renderClass(each[Math.floor((from + i) / count)], kind, (from + i) % count, rendering).frames,
       );
       features.push(...(await describe(clips)));
       yield { type: 'progress', stage, done: features.length, total };
@@ -96,20 +101,52 @@ export async function* openMotionJudge(
     return features;
   };
 
+  /** Some of the lessons again, with their subjects' texture broken. */
+  const scrambled = async function* (): AsyncGenerator<
+    WorkflowEvent,
+    { features: Float32Array; label: number }[]
+  > {
+    const stage = 'scrambling lessons';
+    const each = Math.ceil(lessons / SCRAMBLED_EVERY);
+    const total = classes.length * each;
+    const scrambler = await openScrambler(runtime, await readBaseParts(EMBEDDED_BASE_FOLDER), frames);
+    const found: { features: Float32Array; label: number }[] = [];
+    try {
+      while (found.length < total) {
+        throwIfCancelled(signal, stage);
+        const from = found.length;
+        const labels = Array.from({ length: Math.min(PIECE, total - from) }, (_, i) =>
+          Math.floor((from + i) / each),
+        );
+        const clips = labels.map((label, i) =>
+          renderClass(classes[label], 'lesson', (from + i) % each, rendering),
+        );
+        const described = await describe(await scrambler.scramble(clips, from));
+        found.push(...described.map((features, i) => ({ features, label: labels[i] })));
+        yield { type: 'progress', stage, done: found.length, total };
+      }
+    } finally {
+      await scrambler.release();
+    }
+    return found;
+  };
+
   yield {
     type: 'stage',
     stage: 'training the motion classifier',
     detail: `${classes.length} classes, ${lessons} clips each`,
   };
-  const features = yield* rendered('rendering lessons', 'lesson', classes, lessons);
-  const labels = features.map((_, i) => Math.floor(i / lessons));
+  const clean = yield* rendered('rendering lessons', 'lesson', classes, lessons);
+  const broken = yield* scrambled();
+  const features = [...clean, ...broken.map((lesson) => lesson.features)];
+  const labels = [...clean.map((_, i) => Math.floor(i / lessons)), ...broken.map(({ label }) => label)];
   const ofAll = await trainMotionClassifier(runtime, features, labels, classes.length);
-  // The asked classes come first, and so do their lessons.
-  const own = asked.length * lessons;
+  // The asked classes come first.
+  const isOfAsked = (_: unknown, i: number) => labels[i] < asked.length;
   const ofAsked = await trainMotionClassifier(
     runtime,
-    features.slice(0, own),
-    labels.slice(0, own),
+    features.filter(isOfAsked),
+    labels.filter(isOfAsked),
     asked.length,
   );
   const answer = async (described: readonly Float32Array[]): Promise<MotionAnswer[]> => {
@@ -136,7 +173,7 @@ export async function* openMotionJudge(
       yield { type: 'stage', stage: "examining through the base's codec", detail: each.id };
       const clips: Uint8Array[] = [];
       while (clips.length < Math.min(exams, CODEC_EXAMS)) {
-        clips.push(await codec.run(renderClass(each, 'exam', clips.length, rendering)));
+        clips.push(await codec.run(renderClass(each, 'exam', clips.length, rendering).frames));
       }
       exam.push({ ...own, throughCodec: graded(each.id, await answer(await describe(clips))) });
     }

@@ -1,4 +1,5 @@
 import type { Interval } from '../evaluation/index.ts';
+import { SCRAMBLED_EVERY } from '../toybox/pretrain/transformer/scrambler.ts';
 import { renderCsv } from '../workflows/report/csv.ts';
 import { type Html, type HtmlValue, html } from '../workflows/report/html.ts';
 import { table as tableOf } from '../workflows/report/page.ts';
@@ -139,7 +140,8 @@ function examNotes(
   const top = ceiling(motions)!;
   return html`<h3>The motion classifier</h3>
 <p>A perceptron on what moves where and on what frames look like to CLIP, trained on ${lessons} rendered clips of each of
-${classes.length} classes: ${exam.length} held-out motions, those of pretraining, and rest. The subjects of these cases
+${classes.length} classes: ${exam.length} held-out motions, those of pretraining, and rest; one in ${SCRAMBLED_EVERY} also with
+its subject’s texture broken, so that it looks at movement and not at how crisp a subject is. The subjects of these cases
 perform none of them. Of rendered clips performed by them (or, where only people can perform a motion, by people it has
 not seen in it) it recognises ${percent(top.share)}; ${percent(top.heldOutShare)} where only the held-out motions can be
 answered. That is as much as perfect videos would reach. The first clips of each of the cases’

@@ -62,11 +62,11 @@ export async function* scoreTransformer(
     yield { type: 'stage', stage: 'training the motion classifier', detail: `${trainingClips} clips` };
     const clipWeights = await readShipped(weightsFolder, 'image_encoder');
     const options = { cacheFolder, stage, frames: FRAMES, samples, trainingClips };
-    const judge = await openTransformerJudge(runtime, clipWeights, options);
+    const parts = await readBaseParts(weightsFolder);
+    const judge = await openTransformerJudge(runtime, clipWeights, parts, options);
     const real = await judge.judge(judge.real());
     if (request.realOnly) return { real };
 
-    const parts = await readBaseParts(weightsFolder);
     const folder = join(weightsFolder, 'transformer');
     const config = parseTransformerConfig(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')));
     const files = await openWeights(folder);
@@ -101,6 +101,11 @@ export function formatTransformerScores({ real, generated }: TransformerScores):
     }
     return `transformer  ${measure.padEnd(8)} ${cells.join(', ')}`;
   });
+  const stills = [
+    ...(generated ? [`generated ${percent(generated.still)}`] : []),
+    `real ${percent(real.still)}`,
+  ];
+  rows.push(`transformer  motion, of first frames held still: ${stills.join(', ')}`);
   const motions = (generated ?? real).motions.map(({ motion, clips, right, takenFor }) => {
     const others = takenFor.map((other) => `${other.motion} ${other.clips}`).join(', ');
     return `  ${motion.padEnd(12)} ${`${right}/${clips}`.padStart(5)}${others && `   taken for ${others}`}`;

@@ -6,8 +6,10 @@ import { openClipEmbedders } from '../clip-embedders.ts';
 import { EMBEDDING_DIM } from '../configs.ts';
 import { meanRows, nearest, share } from '../retrieval.ts';
 import type { TensorTable } from '../task.ts';
+import type { BaseParts } from './base-parts.ts';
 import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatures } from './motion-features.ts';
+import { openScrambler, SCRAMBLED_EVERY } from './scrambler.ts';
 
 const CANDIDATES = 50;
 /** Clips whose frames are embedded at a time. */
@@ -30,6 +32,8 @@ export interface MotionRecall {
 }
 
 export interface Judgement extends TransformerScore {
+  /** Share of motions that are told from first frames alone, held still: what subjects and places give away. */
+  readonly still: number;
   /** Every motion that was wanted, in the catalogue's order. */
   readonly motions: readonly MotionRecall[];
 }
@@ -45,11 +49,13 @@ export interface TransformerJudge {
 /**
  * Recognises what clips show. Scene: the nearest in CLIP of the captions that differ in the scene alone.
  * Subject: likewise among 50, the right one and 49 others. Motion: a perceptron on {@link motionFeatures},
- * trained on rendered clips of pretraining, among all its motions.
+ * trained on rendered clips of pretraining, some of them with broken texture too (see {@link openScrambler}), among
+ * all its motions.
  */
 export async function openTransformerJudge(
   runtime: Runtime,
   clipWeights: TensorTable,
+  parts: Pick<BaseParts, 'vae' | 'vaeWeights'>,
   options: {
     readonly cacheFolder: string;
     readonly stage: 1 | 2;
@@ -59,6 +65,7 @@ export async function openTransformerJudge(
   },
 ): Promise<TransformerJudge> {
   const { samples, trainingClips, ...shared } = options;
+  const { frames } = options;
   const { images, texts } = (await openClipEmbedders(runtime))(clipWeights);
   const unseen = createUniverse({ ...shared, seed: 6, split: 'combinations' });
   const indices: number[] = [];
@@ -91,16 +98,21 @@ export async function openTransformerJudge(
   };
 
   const school = createUniverse({ ...shared, seed: 7, split: 'pretraining' });
+  const scrambler = await openScrambler(runtime, parts, options.frames);
   const lessons: { features: Float32Array; motion: number }[] = [];
   for (let from = 0; from < trainingClips; from += PIECE) {
     const count = Math.min(PIECE, trainingClips - from);
     const clips = Array.from({ length: count }, (_, i) => school.render(from + i));
-    const rows = await rowsOf(clips.map(({ frames }) => frames));
-    for (const [i, { frames, labels }] of clips.entries()) {
+    const again = clips.slice(0, Math.ceil(count / SCRAMBLED_EVERY));
+    const scrambled = await scrambler.scramble(again, from);
+    const seen = [...clips.map(({ frames }) => frames), ...scrambled];
+    const rows = await rowsOf(seen);
+    for (const [i, { labels }] of [...clips, ...again].entries()) {
       const motion = motions.indexOf(labels.motion ?? '');
-      lessons.push({ features: motionFeatures(frames, rows[i]), motion });
+      lessons.push({ features: motionFeatures(seen[i], rows[i]), motion });
     }
   }
+  await scrambler.release();
   const classify = await trainMotionClassifier(
     runtime,
     lessons.map(({ features }) => features),
@@ -128,15 +140,27 @@ export async function openTransformerJudge(
         right;
       const answers = await classify(clips.map((clip, i) => motionFeatures(clip, rows[i])));
       const found = answers.map((at) => motions[at]);
+      const frozen = await classify(
+        clips.map((clip, i) => motionFeatures(held(clip, frames), held(rows[i], frames))),
+      );
       const asked = wanted.map(({ motion }) => motion?.id ?? '');
       return {
         scene: share(rows.map((row, i) => isNearest(row, sceneTexts[i], scenes.indexOf(wanted[i].scene)))),
         subject: share(rows.map((row, i) => isNearest(row, subjectTexts[i], 0))),
         motion: share(found.map((motion, i) => motion === asked[i])),
+        still: share(frozen.map((at, i) => motions[at] === asked[i])),
         motions: recallOf(motions, asked, found),
       };
     },
   };
+}
+
+/** The first of so many frames, in all places. */
+function held<Values extends Uint8Array | Float32Array>(values: Values, frames: number): Values {
+  const still = values.slice() as Values;
+  const size = values.length / frames;
+  for (let frame = 1; frame < frames; frame++) still.copyWithin(frame * size, 0, size);
+  return still;
 }
 
 function recallOf(
