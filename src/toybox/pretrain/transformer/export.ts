@@ -10,7 +10,7 @@ import { asFloats, type HostTensor } from '../../../tensor/host-tensor.ts';
 import { writeSafetensorsFile } from '../../../tensor/safetensors.ts';
 import { writeJson } from '../export.ts';
 import type { TensorTable } from '../task.ts';
-import { SHIPPED_GUIDANCE } from './variants.ts';
+import { SHIPPED_GUIDANCE, SHIPPED_LEARNING_RATES } from './variants.ts';
 
 /** Completes the base: transformer in f16, scheduler, model_index.json, card. Returns the folders that were written. */
 export async function writeTransformer(
@@ -30,7 +30,10 @@ export async function writeTransformer(
   await writeSafetensorsFile(join(folder, 'diffusion_pytorch_model.safetensors'), halves, { format: 'pt' });
   await writeJson(join(folder, 'config.json'), transformerConfigJson(config));
   await writeJson(join(weightsFolder, 'scheduler', 'scheduler_config.json'), schedulerConfigJson());
-  await writeJson(join(weightsFolder, BASE_CARD), { name: 'toybox', fps: 8, guidance: SHIPPED_GUIDANCE });
+  await writeJson(join(weightsFolder, BASE_CARD), {
+    ...{ name: 'toybox', fps: 8, guidance: SHIPPED_GUIDANCE },
+    learningRates: SHIPPED_LEARNING_RATES,
+  });
   await writeJson(join(weightsFolder, 'model_index.json'), pipelineIndexJson());
   return ['transformer', 'scheduler'];
 }

@@ -7,6 +7,17 @@ import { TEXT_TOKENS } from '../tokenizers.ts';
 /** Classifier-free guidance that the base is judged and shipped with. */
 export const SHIPPED_GUIDANCE = 3;
 
+/**
+ * Rates that the baselines learn with on this base, by method and stage; the published ones, of models a thousand times
+ * as large, hardly move it. Chosen on the development split (docs/toybox.md).
+ */
+export const SHIPPED_LEARNING_RATES = {
+  lora: { identity: 3e-3, motion: 3e-3 },
+  full: { identity: 3e-4, motion: 3e-4 },
+  dreamvideo: { token: 3e-4, identity: 3e-4, motion: 1e-3 },
+  motionbooth: { subject: 3e-4 },
+} as const;
+
 /** Sizes of the transformer and how it is pretrained. */
 export interface TransformerVariant {
   readonly heads: number;
