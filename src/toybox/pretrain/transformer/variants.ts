@@ -8,10 +8,11 @@ import { TEXT_TOKENS } from '../tokenizers.ts';
 export const SHIPPED_GUIDANCE = 3;
 
 /**
- * Rates that the baselines learn with on this base, by method and stage; the published ones, of models a thousand times
+ * Rates that the methods learn with on this base, by method and stage; the published ones, of models hundreds of times
  * as large, hardly move it. Chosen on the development split (docs/toybox.md).
  */
 export const SHIPPED_LEARNING_RATES = {
+  dualreal: { joint: 3e-3 },
   lora: { identity: 3e-3, motion: 3e-3 },
   full: { identity: 3e-4, motion: 3e-4 },
   dreamvideo: { token: 3e-4, identity: 3e-4, motion: 1e-3 },
