@@ -31,7 +31,9 @@ export async function writeTransformer(
   await writeJson(join(folder, 'config.json'), transformerConfigJson(config));
   await writeJson(join(weightsFolder, 'scheduler', 'scheduler_config.json'), schedulerConfigJson());
   await writeJson(join(weightsFolder, BASE_CARD), {
-    ...{ name: 'toybox', fps: 8, guidance: SHIPPED_GUIDANCE },
+    name: 'toybox',
+    fps: 8,
+    guidance: SHIPPED_GUIDANCE,
     learningRates: SHIPPED_LEARNING_RATES,
   });
   await writeJson(join(weightsFolder, 'model_index.json'), pipelineIndexJson());
