@@ -41,6 +41,7 @@ export class RequestError extends DualrealError {}
 const FLAGS: Readonly<Record<string, string>> = {
   options: 'option',
   stageLearningRates: 'stage-learning-rate',
+  groupRates: 'group-rate',
   prompts: 'prompt',
   samplePrompts: 'sample-prompt',
 };

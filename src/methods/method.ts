@@ -63,6 +63,8 @@ export interface Phase {
 export interface StageRecipe {
   readonly steps: number;
   readonly learningRate: number;
+  /** What single groups multiply the rate with; default 1. */
+  readonly groupRates?: Readonly<Record<string, number>>;
   readonly warmupSteps: number;
   readonly schedule: LearningRateScheduleKind;
   readonly betas: readonly [number, number];

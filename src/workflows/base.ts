@@ -32,6 +32,8 @@ export interface Base {
   readonly guidance: number | undefined;
   /** Learning rates that suit it, by method and stage, where its card tells them. */
   readonly learningRates: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** What groups of parameters multiply those rates with, by method and group. */
+  readonly groupRates: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Latents are multiplied by it between VAE and transformer. */
   readonly scalingFactor: number;
   /** The size it was made for: pixels, frames, frames per second. */
@@ -75,6 +77,7 @@ const cardSchema = z
     fps: z.number().positive(),
     guidance: z.number().min(1),
     learningRates: z.record(z.string(), z.record(z.string(), z.number().positive())),
+    groupRates: z.record(z.string(), z.record(z.string(), z.number().positive())),
     notice: z.string(),
   })
   .partial();
@@ -128,6 +131,7 @@ export async function openBase(name: string, { imageEncoder, cache }: OpenBaseOp
     sampler: schedule.config.samplerKind ?? 'dpm',
     guidance: card.guidance,
     learningRates: card.learningRates ?? {},
+    groupRates: card.groupRates ?? {},
     scalingFactor: vae.scalingFactor,
     nominal: {
       width: transformer.sampleWidth * spatial,

@@ -85,7 +85,12 @@ it('what a method learns nothing from is said', () => {
 });
 
 describe('rates that suit a base', () => {
-  const small = { ...base, name: 'small', learningRates: { lora: { identity: 0.01, motion: 0.02 } } };
+  const small = {
+    ...base,
+    name: 'small',
+    learningRates: { lora: { identity: 0.01, motion: 0.02 } },
+    groupRates: {},
+  };
   const settled = (change: Partial<TrainRequestInput>) =>
     withRatesOfBase(
       trainRequestSchema.parse({
@@ -112,11 +117,37 @@ describe('rates that suit a base', () => {
   });
 
   it('of stages that an ablation does not have are left alone', () => {
-    const joint = { ...small, learningRates: { dualreal: { joint: 0.1 } } };
+    const joint = {
+      ...small,
+      learningRates: { dualreal: { joint: 0.1 } },
+      groupRates: { dualreal: { controller: 0.2 } },
+    };
     const request = trainRequestSchema.parse({
       ...{ subject: ['photos'], motion: ['clips'], base: 'base', out: 'run', options: { groups: 2 } },
       ablation: 'without-adaptation',
     });
     expect(withRatesOfBase(request, joint)).toEqual({ request, notices: [] });
+  });
+
+  it('of single groups are taken too, whatever the rate of the stage, unless the request has its own', () => {
+    const of = (change: Partial<TrainRequestInput>) =>
+      withRatesOfBase(
+        trainRequestSchema.parse({
+          ...{ subject: ['photos'], motion: ['clips'], base: 'base', out: 'run', options: { groups: 2 } },
+          ...change,
+        }),
+        { ...small, groupRates: { dualreal: { controller: 0.2 } } },
+      );
+    const { request, notices } = of({ learningRate: 0.5 });
+    expect(notices).toEqual(['learning rates that suit the base small: the controller 0.2 of that']);
+    const [{ recipe }] = planTraining(request, base).stages;
+    expect(recipe).toMatchObject({ learningRate: 0.5, groupRates: { controller: 0.2 } });
+    expect(of({ groupRates: { controller: 1 } }).request.groupRates).toEqual({ controller: 1 });
+  });
+
+  it('of groups that the method does not have are refused', () => {
+    expect(() => plan({ groupRates: { controler: 0.1 } })).toThrow(
+      'option --group-rate: expected a parameter group of dualreal (identity, motion, controller), got controler',
+    );
   });
 });

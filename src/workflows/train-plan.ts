@@ -48,7 +48,7 @@ type PlannedBase = Pick<Base, 'imageDim' | 'transformer'>;
 /** Opens the method of a request for a base, and checks that the request has what it needs. */
 export function planTraining(request: TrainRequest, base: PlannedBase): TrainPlan {
   const { method, notices } = methodOf(request, base);
-  requireStageNames(request, method);
+  requireNames(request, method);
   const stages = planStages(request, method);
   const wanted = new Set(method.stages.flatMap(({ phases }) => phases.map(({ data }) => data)));
   requireData(request, wanted, method);
@@ -67,26 +67,40 @@ export function planTraining(request: TrainRequest, base: PlannedBase): TrainPla
 }
 
 /**
- * The rates that suit the base, for stages whose rate the request leaves open: the published ones are of large
- * models. They become part of the request, so that a run goes on with those that it began with.
+ * The rates that suit the base, for stages and groups whose rate the request leaves open: the published ones are of
+ * large models. They become part of the request, so that a run goes on with those that it began with.
  */
 export function withRatesOfBase(
   request: TrainRequest,
-  base: PlannedBase & Pick<Base, 'name' | 'learningRates'>,
+  base: PlannedBase & Pick<Base, 'name' | 'learningRates' | 'groupRates'>,
 ): { readonly request: TrainRequest; readonly notices: readonly string[] } {
-  const known = base.learningRates[request.method];
-  if (!known || request.learningRate !== undefined) return { request, notices: [] };
-  const open = methodOf(request, base).method.stages.flatMap(({ name }) =>
-    name in known && !(name in request.stageLearningRates) ? [[name, known[name]] as const] : [],
-  );
-  if (open.length === 0) return { request, notices: [] };
-  const rates = open.map(([name, rate]) => `${name} ${rate}`).join(', ');
+  const { stages } = methodOf(request, base).method;
+  const open = (
+    known: Readonly<Record<string, number>> | undefined,
+    names: readonly string[],
+    given: Readonly<Record<string, number>>,
+  ) => names.flatMap((name) => (known?.[name] && !(name in given) ? [[name, known[name]] as const] : []));
+  const ofStages =
+    request.learningRate === undefined
+      ? open(
+          base.learningRates[request.method],
+          stages.map(({ name }) => name),
+          request.stageLearningRates,
+        )
+      : [];
+  const groups = [...new Set(stages.flatMap((stage) => stage.groups))];
+  const ofGroups = open(base.groupRates[request.method], groups, request.groupRates);
+  const told = [
+    ...ofStages.map(([name, rate]) => `${name} ${rate}`),
+    ...ofGroups.map(([name, share]) => `the ${name} ${share} of that`),
+  ].join(', ');
   return {
     request: {
       ...request,
-      stageLearningRates: { ...request.stageLearningRates, ...Object.fromEntries(open) },
+      stageLearningRates: { ...request.stageLearningRates, ...Object.fromEntries(ofStages) },
+      groupRates: { ...request.groupRates, ...Object.fromEntries(ofGroups) },
     },
-    notices: [`learning rates that suit the base ${base.name}: ${rates}`],
+    notices: told === '' ? [] : [`learning rates that suit the base ${base.name}: ${told}`],
   };
 }
 
@@ -133,17 +147,22 @@ function ablationOf(asked: string, { transformer: { blocks } }: PlannedBase): Ab
   });
 }
 
-function requireStageNames({ stageSteps, stageLearningRates }: TrainRequest, { name, stages }: Method): void {
+function requireNames(
+  { stageSteps, stageLearningRates, groupRates }: TrainRequest,
+  { name, stages }: Method,
+): void {
   const names = stages.map((stage) => stage.name);
-  for (const [option, given] of [
-    ['stage-steps', stageSteps],
-    ['stage-learning-rate', stageLearningRates],
+  const groups = [...new Set(stages.flatMap((stage) => stage.groups))];
+  for (const [option, given, kind, known] of [
+    ['stage-steps', stageSteps, 'stage', names],
+    ['stage-learning-rate', stageLearningRates, 'stage', names],
+    ['group-rate', groupRates, 'parameter group', groups],
   ] as const) {
-    const unknown = Object.keys(given).filter((stage) => !names.includes(stage));
+    const unknown = Object.keys(given).filter((each) => !known.includes(each));
     if (unknown.length === 0) continue;
     throw new TrainPlanError({
       where: `option --${option}`,
-      expected: `a stage of ${name} (${names.join(', ')})`,
+      expected: `a ${kind} of ${name} (${known.join(', ')})`,
       got: unknown.join(', '),
     });
   }
@@ -202,6 +221,7 @@ function recipeOf(request: TrainRequest, { name, recipe }: Stage, steps: number)
     ...recipe,
     steps,
     learningRate: request.stageLearningRates[name] ?? request.learningRate ?? recipe.learningRate,
+    groupRates: { ...recipe.groupRates, ...request.groupRates },
     warmupSteps: request.warmupSteps ?? Math.min(recipe.warmupSteps, Math.round(steps / 5)),
     schedule: schedule ?? recipe.schedule,
     weightDecay: weightDecay ?? recipe.weightDecay,

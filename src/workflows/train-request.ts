@@ -45,6 +45,8 @@ const fields = z.strictObject({
   learningRate: z.number().positive().optional(),
   /** Of single stages, by name. */
   stageLearningRates: z.record(z.string(), z.number().positive()).default({}),
+  /** What single groups of parameters multiply their stage's rate with, by name (DualReal: `controller`). */
+  groupRates: z.record(z.string(), z.number().positive()).default({}),
   /** Of every stage; default: as published, but no more than a fifth of the stage. */
   warmupSteps: z.number().int().nonnegative().optional(),
   schedule: z.enum(LEARNING_RATE_SCHEDULES).optional(),

@@ -78,7 +78,7 @@ export class TrainingSession {
     optimizer?: Map<string, HostTensor>,
   ): Promise<TrainingSession> {
     const { method, plan, config } = setup;
-    const { betas, weightDecay, maxGradientNorm } = plan.recipe;
+    const { betas, weightDecay, maxGradientNorm, groupRates = {} } = plan.recipe;
     const parameters = method.parameters(config);
     const held = heldBy(plan, parameters);
     const trainer = await runtime.createTrainer({
@@ -88,6 +88,10 @@ export class TrainingSession {
         epsilon: EPSILON,
         weightDecay,
         ...(maxGradientNorm !== undefined && { maxGradientNorm }),
+        // Those of groups that another stage trains are not this one's.
+        groupRates: Object.fromEntries(
+          Object.entries(groupRates).filter(([group]) => plan.stage.groups.includes(group)),
+        ),
       },
     });
     await trainer.load({

@@ -22,7 +22,13 @@ const TENSORS = [
   { name: 'unused', shape: [3], group: 'one' },
   { name: 'v', shape: [5, 24], group: 'two' },
 ];
-const OPTIMIZER = { betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.05, maxGradientNorm: 0.5 } as const;
+const OPTIMIZER = {
+  betas: [0.9, 0.95],
+  epsilon: 1e-8,
+  weightDecay: 0.05,
+  maxGradientNorm: 0.5,
+  groupRates: { two: 0.3 },
+} as const;
 
 const random = (name: string, shape: Shape) => floats(shape, randomStream(7, name).normals(sizeOf(shape)));
 const START = new Map(TENSORS.map(({ name, shape }) => [name, random(name, shape)]));

@@ -26,6 +26,7 @@ interface TrainFlags {
   readonly generic?: readonly string[];
   readonly option?: Readonly<Record<string, unknown>>;
   readonly stageLearningRate?: Readonly<Record<string, unknown>>;
+  readonly groupRate?: Readonly<Record<string, unknown>>;
   readonly samplePrompt?: readonly string[];
 }
 
@@ -56,6 +57,7 @@ export function addTrainCommand(program: Command): void {
     .option('--seed <n>', 'seed of everything random (42)', number)
     .option('--learning-rate <x>', 'peak learning rate (dualreal: 0.001)', number)
     .option('--stage-learning-rate <stage=x>', 'that of one stage (repeatable)', keyValue)
+    .option('--group-rate <group=x>', 'times that, for one group, e.g. controller=0.1 (repeatable)', keyValue)
     .option('--warmup-steps <n>', 'linear warm-up (dualreal: 200, or a fifth of shorter runs)', number)
     .option('--schedule <name>', 'learning-rate schedule (dualreal: cosine_with_restarts)')
     .option('--max-gradient-norm <x>', 'clip the gradient to this norm (dualreal: 1)', number)
@@ -106,12 +108,13 @@ function requireAlone(others: object): void {
 }
 
 function trainRequest(flags: TrainFlags): TrainRequest {
-  const { option, samplePrompt, stageLearningRate, ...fields } = flags;
+  const { option, samplePrompt, stageLearningRate, groupRate, ...fields } = flags;
   return parseRequest(trainRequestSchema, {
     out: defaultRunFolder(flags),
     ...fields,
     ...(option && { options: option }),
     ...(stageLearningRate && { stageLearningRates: stageLearningRate }),
+    ...(groupRate && { groupRates: groupRate }),
     ...(samplePrompt && { samplePrompts: samplePrompt }),
   });
 }

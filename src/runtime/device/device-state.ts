@@ -1,6 +1,6 @@
 import type * as ort from 'onnxruntime-node';
 import { floats, type HostTensor, zeros } from '../../tensor/host-tensor.ts';
-import { type AdamW, type AdamWSettings, NonFiniteGradientError } from '../optimizer/adamw.ts';
+import { type AdamW, type AdamWSettings, NonFiniteGradientError, rateOf } from '../optimizer/adamw.ts';
 import type { ParameterArena } from '../optimizer/parameter-arena.ts';
 import { openSession, type SessionSettings, toOrtTensor } from '../session.ts';
 import { type DeviceLayout, ROW } from './layout.ts';
@@ -168,8 +168,8 @@ export class DeviceState {
     const { betas, weightDecay } = this.settings;
     const rows = next.flatMap((step, i) => {
       if (step === this.steps[i]) return [0, 1, 0, 1];
-      const rate = -learningRate / (1 - betas[0] ** step);
-      return [1, 1 - learningRate * weightDecay, rate, 1 / Math.sqrt(1 - betas[1] ** step)];
+      const rate = learningRate * rateOf(this.arena.tensors[i].group, this.settings);
+      return [1, 1 - rate * weightDecay, -rate / (1 - betas[0] ** step), 1 / Math.sqrt(1 - betas[1] ** step)];
     });
     return floats([next.length, COEFFICIENTS.length], rows);
   }

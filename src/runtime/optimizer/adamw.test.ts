@@ -236,6 +236,29 @@ describe('AdamW', () => {
     expect(optimizer.state()).toEqual(good);
   });
 
+  it('gives single groups their own rate: decay and update of those, nothing else', () => {
+    const rates = { controller: 0.1, identity: 2 };
+    const own = trainable({ ...SETTINGS, groupRates: rates });
+    const plain = Object.fromEntries(Object.values(rates).map((scale) => [scale, trainable()] as const));
+    const one = trainable();
+    for (let step = 0; step < 3; step++) {
+      setGradients(own.arena, step);
+      own.optimizer.step({ learningRate: 1e-2 });
+      for (const [scale, { arena, optimizer }] of Object.entries(plain)) {
+        setGradients(arena, step);
+        optimizer.step({ learningRate: 1e-2 * Number(scale) });
+      }
+      setGradients(one.arena, step);
+      one.optimizer.step({ learningRate: 1e-2 });
+    }
+    const [found, unchanged] = [snapshot(own.arena), snapshot(one.arena)];
+    for (const { name, group } of TENSORS) {
+      const scale = rates[group as keyof typeof rates];
+      expect(found[name]).toEqual(scale === undefined ? unchanged[name] : snapshot(plain[scale].arena)[name]);
+    }
+    expect(found['controller.weight']).not.toEqual(unchanged['controller.weight']);
+  });
+
   it('refuses numbers for which AdamW is not defined', () => {
     const { arena, optimizer } = trainable();
     for (const settings of [
@@ -244,6 +267,8 @@ describe('AdamW', () => {
       { ...SETTINGS, epsilon: -1 },
       { ...SETTINGS, weightDecay: Number.NaN },
       { ...SETTINGS, maxGradientNorm: 0 },
+      { ...SETTINGS, groupRates: { motion: -1 } },
+      { ...SETTINGS, groupRates: { controler: 0.1 } },
     ]) {
       expect(() => new AdamW(arena, settings)).toThrow(OptimizerSettingError);
     }

@@ -9,6 +9,8 @@ export interface AdamWSettings {
   readonly weightDecay: number;
   /** Gradients are scaled down to this global norm where theirs is larger; absent: never. */
   readonly maxGradientNorm?: number;
+  /** What single groups multiply the learning rate of every step with; default 1. */
+  readonly groupRates?: Readonly<Record<string, number>>;
 }
 
 export interface AdamWStep {
@@ -45,13 +47,17 @@ export class AdamW {
 
   /** The arena's moments become this optimizer's state; a fresh arena is a fresh optimizer. */
   constructor(arena: ParameterArena, settings: AdamWSettings) {
-    const { betas, epsilon, weightDecay, maxGradientNorm } = settings;
+    const { betas, epsilon, weightDecay, maxGradientNorm, groupRates = {} } = settings;
     const isRate = (beta: number) => beta >= 0 && beta < 1;
     requireSetting('betas', 'numbers in [0, 1)', betas, betas.every(isRate));
     requireSetting('epsilon', 'a number ≥ 0', epsilon, isNonNegative(epsilon));
     requireSetting('weightDecay', 'a number ≥ 0', weightDecay, isNonNegative(weightDecay));
     const clips = maxGradientNorm === undefined || maxGradientNorm > 0;
     requireSetting('maxGradientNorm', 'a number > 0', maxGradientNorm, clips);
+    const rates = Object.values(groupRates);
+    requireSetting('groupRates', 'numbers ≥ 0', rates, rates.every(isNonNegative));
+    const strangers = Object.keys(groupRates).filter((group) => !arena.groups.includes(group));
+    requireSetting('groupRates', `groups of ${arena.groups.join(', ')}`, strangers, strangers.length === 0);
     this.#arena = arena;
     this.#settings = settings;
     this.#steps = arena.tensors.map(() => 0);
@@ -71,7 +77,9 @@ export class AdamW {
     const { maxGradientNorm } = this.#settings;
     const clippedBy =
       maxGradientNorm === undefined ? 1 : Math.fround(Math.min(1, maxGradientNorm / (gradientNorm + 1e-6)));
-    for (const tensor of tensors) this.#update(tensor, learningRate, clippedBy);
+    for (const tensor of tensors) {
+      this.#update(tensor, learningRate * rateOf(tensor.group, this.#settings), clippedBy);
+    }
     return { gradientNorm, clippedBy };
   }
 
@@ -174,6 +182,11 @@ export class AdamW {
 }
 
 const isNonNegative = (value: number) => value >= 0 && Number.isFinite(value);
+
+/** What a group's learning rate is multiplied with. */
+export function rateOf(group: string, { groupRates }: AdamWSettings): number {
+  return groupRates?.[group] ?? 1;
+}
 
 function requireSetting(name: string, expected: string, got: unknown, valid: boolean): void {
   if (!valid) throw new OptimizerSettingError({ where: `AdamW ${name}`, expected, got: String(got) });

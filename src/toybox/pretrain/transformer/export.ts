@@ -10,7 +10,7 @@ import { asFloats, type HostTensor } from '../../../tensor/host-tensor.ts';
 import { writeSafetensorsFile } from '../../../tensor/safetensors.ts';
 import { writeJson } from '../export.ts';
 import type { TensorTable } from '../task.ts';
-import { SHIPPED_GUIDANCE, SHIPPED_LEARNING_RATES } from './variants.ts';
+import { SHIPPED_GROUP_RATES, SHIPPED_GUIDANCE, SHIPPED_LEARNING_RATES } from './variants.ts';
 
 /** Completes the base: transformer in f16, scheduler, model_index.json, card. Returns the folders that were written. */
 export async function writeTransformer(
@@ -35,6 +35,7 @@ export async function writeTransformer(
     fps: 8,
     guidance: SHIPPED_GUIDANCE,
     learningRates: SHIPPED_LEARNING_RATES,
+    groupRates: SHIPPED_GROUP_RATES,
   });
   await writeJson(join(weightsFolder, 'model_index.json'), pipelineIndexJson());
   return ['transformer', 'scheduler'];

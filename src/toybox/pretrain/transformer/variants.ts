@@ -19,6 +19,12 @@ export const SHIPPED_LEARNING_RATES = {
   motionbooth: { subject: 3e-4 },
 } as const;
 
+/**
+ * What groups of parameters multiply those rates with. At full rate DualReal's controller settles within its first
+ * hundred steps, before the adapters have learnt what it weighs, and silences one of them for good.
+ */
+export const SHIPPED_GROUP_RATES = { dualreal: { controller: 0.1 } } as const;
+
 /** Sizes of the transformer and how it is pretrained. */
 export interface TransformerVariant {
   readonly heads: number;
