@@ -33,6 +33,9 @@ const caseSchema = z.strictObject({
   prompts: z.array(text).min(1),
 });
 
+/** By method, then by stage or group. */
+const ratesSchema = z.record(z.string(), z.record(z.string(), z.number()));
+
 const planSchema = z.strictObject({
   version: z.literal(1),
   versions: z.record(z.string(), z.string()),
@@ -44,6 +47,14 @@ const planSchema = z.strictObject({
     /** SHA-256 over its weights. */
     hash: text,
     blocks: z.number().int().positive(),
+    /** What its card sets where a request leaves it open. Plans of older versions do not tell. */
+    card: z
+      .strictObject({
+        guidance: z.number().nullable(),
+        learningRates: ratesSchema,
+        groupRates: ratesSchema,
+      })
+      .optional(),
   }),
   /** Where cases come from. */
   source: z.union([

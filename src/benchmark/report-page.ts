@@ -208,7 +208,11 @@ function method({ plan, table, times }: BenchPage): Html {
     value === undefined ? [] : [`${name} ${value}`],
   );
   // As `generate` has it.
-  const guidance = sampling.guidance === undefined ? ['guidance as each method publishes it'] : [];
+  const own = plan.base.card?.guidance;
+  const open = own
+    ? `guidance ${own}, the base’s own`
+    : 'guidance of the base’s card, else as each method publishes it';
+  const guidance = sampling.guidance === undefined ? [open] : [];
   const total = [...times.values()].reduce((sum, row) => sum + secondsOf(row), 0);
   const done = plan.variants.flatMap(({ id, title }) => {
     const row = times.get(id);

@@ -33,6 +33,16 @@ it('settles the evaluation split without art, and goes on with the same photos a
   await expect(requireSameSources(other, folder, cache)).rejects.toThrow('photos and clips of dualreal');
 });
 
+it('goes on with the same card of the base only', async () => {
+  const plan = await settle();
+  expect(plan.base.card).toEqual({ guidance: null, learningRates: {}, groupRates: {} });
+  const card = { guidance: 3, learningRates: {}, groupRates: {} };
+  const other: BenchPlan = { ...plan, base: { ...plan.base, card } };
+  await expect(requireSameSources(other, folder, cache)).rejects.toThrow('the card of base');
+  const { card: _, ...older } = plan.base;
+  await expect(requireSameSources({ ...plan, base: older }, folder, cache)).resolves.toBeUndefined();
+});
+
 it('says what cannot be had without art', async () => {
   await expect(settle({ split: 'development' })).rejects.toThrow('dualreal toybox preview');
   await expect(settle({ frames: 17 })).rejects.toThrow('at most 9 frames');

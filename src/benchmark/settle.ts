@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { FeatureCache } from '../store/feature-cache.ts';
-import { openBase } from '../workflows/base.ts';
+import { canonicalJson } from '../store/plain-json.ts';
+import { type Base, openBase } from '../workflows/base.ts';
 import { EMBEDDED_BASE } from '../workflows/base-location.ts';
 import { packageVersions } from '../workflows/package-versions.ts';
 import { BenchmarkError } from './benchmark-error.ts';
@@ -51,7 +53,13 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
     version: 1,
     versions: { ...packageVersions() },
     request,
-    base: { location, name: base.name, hash: await base.hash(), blocks: base.transformer.blocks },
+    base: {
+      location,
+      name: base.name,
+      hash: await base.hash(),
+      blocks: base.transformer.blocks,
+      card: cardOf(base),
+    },
     source: manifest
       ? { kind: 'manifest', file: manifest.file, of: all.length }
       : {
@@ -70,6 +78,11 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
   };
 }
 
+/** What of a base's card decides numbers. */
+function cardOf({ guidance, learningRates, groupRates }: Base): NonNullable<BenchPlan['base']['card']> {
+  return { guidance: guidance ?? null, learningRates, groupRates };
+}
+
 /** Refuses to go on where base, photos and clips, or art are no longer what the plan was made with. */
 export async function requireSameSources(
   plan: BenchPlan,
@@ -86,6 +99,15 @@ export async function requireSameSources(
     });
   const hash = await base.hash();
   if (hash !== plan.base.hash) throw changed(`base ${plan.base.location}`, plan.base.hash, hash);
+  if (plan.base.card && !isDeepStrictEqual(plan.base.card, cardOf(base))) {
+    const told = (card: unknown) => canonicalJson(card, 'card');
+    throw new BenchmarkError({
+      where: resolve(folder),
+      expected: `the card of base ${plan.base.location} that it was begun with (${told(plan.base.card)})`,
+      got: told(cardOf(base)),
+      hint: 'guidance and learning rates come from there: begin another benchmark',
+    });
+  }
   if (plan.source.kind === 'manifest') return;
   const { filesHash, artHash } = await universeHashes(plan.request);
   for (const [what, was, is] of [
