@@ -202,17 +202,21 @@ ${figure({ ...medium, alt: `Frames of every row’s video for ${id}` })}
 )}${rest > 0 ? html`<p class="soft">${counted(rest, 'more case')} without pictures here; their videos are in <code>videos/</code>.</p>` : undefined}`;
 }
 
+/** The guidance of videos where none was asked for. */
+function openGuidance({ card }: BenchPage['plan']['base']): string {
+  if (card === undefined) return 'guidance of the base’s card, else as each method publishes it';
+  return card.guidance === null
+    ? 'guidance as each method publishes it'
+    : `guidance ${card.guidance}, the base’s own`;
+}
+
 function method({ plan, table, times }: BenchPage): Html {
   const { resamples, level, sampling, benchmark } = plan.request;
   const given = Object.entries(sampling).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name} ${value}`],
   );
   // As `generate` has it.
-  const own = plan.base.card?.guidance;
-  const open = own
-    ? `guidance ${own}, the base’s own`
-    : 'guidance of the base’s card, else as each method publishes it';
-  const guidance = sampling.guidance === undefined ? [open] : [];
+  const guidance = sampling.guidance === undefined ? [openGuidance(plan.base)] : [];
   const total = [...times.values()].reduce((sum, row) => sum + secondsOf(row), 0);
   const done = plan.variants.flatMap(({ id, title }) => {
     const row = times.get(id);

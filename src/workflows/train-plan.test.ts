@@ -139,7 +139,7 @@ describe('rates that suit a base', () => {
         { ...small, groupRates: { dualreal: { controller: 0.2 } } },
       );
     const { request, notices } = of({ learningRate: 0.5 });
-    expect(notices).toEqual(['learning rates that suit the base small: the controller 0.2 of that']);
+    expect(notices).toEqual(['learning rates that suit the base small: times 0.2 for the controller']);
     const [{ recipe }] = planTraining(request, base).stages;
     expect(recipe).toMatchObject({ learningRate: 0.5, groupRates: { controller: 0.2 } });
     expect(of({ groupRates: { controller: 1 } }).request.groupRates).toEqual({ controller: 1 });

@@ -92,7 +92,7 @@ export function withRatesOfBase(
   const ofGroups = open(base.groupRates[request.method], groups, request.groupRates);
   const told = [
     ...ofStages.map(([name, rate]) => `${name} ${rate}`),
-    ...ofGroups.map(([name, share]) => `the ${name} ${share} of that`),
+    ...ofGroups.map(([name, share]) => `times ${share} for the ${name}`),
   ].join(', ');
   return {
     request: {
