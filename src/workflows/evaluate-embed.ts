@@ -2,6 +2,7 @@ import type { Embeddings, Frames, ImageEmbedder, MetricEncoders, MetricName } fr
 import { decodePhoto } from '../media/index.ts';
 import { floats } from '../tensor/host-tensor.ts';
 import type { VideoInput } from './evaluate-inputs.ts';
+import { readAhead } from './read-ahead.ts';
 
 /** Embeddings of the reference photos, for the metrics that compare with them. */
 export async function photoEmbeddings(
@@ -12,8 +13,7 @@ export async function photoEmbeddings(
 ): Promise<{ photosForClip: Embeddings | undefined; photosForDino: Embeddings | undefined }> {
   const wanted = paths.length > 0 && (metrics.has('clip-i') || metrics.has('dino-i'));
   const photos: Frames[] = [];
-  for (const path of wanted ? paths : []) {
-    const { image } = await decodePhoto(path, { signal });
+  for await (const { image } of readAhead(wanted ? paths : [], (path) => decodePhoto(path, { signal }))) {
     photos.push({ ...image, shape: [1, ...image.shape] });
   }
   const embedded = async (metric: MetricName, embedder: ImageEmbedder | undefined) =>

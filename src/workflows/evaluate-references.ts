@@ -13,6 +13,7 @@ import { EvaluateError, type EvaluationInputs } from './evaluate-inputs.ts';
 import { type Clip, measureReference, type ReferenceMotion } from './evaluate-measure.ts';
 import type { ReferenceMotionReport } from './evaluate-report.ts';
 import type { EvaluateRequest } from './evaluate-request.ts';
+import { readAhead } from './read-ahead.ts';
 
 /** The shape of the videos, and the reference clips in it. */
 interface MeasuredReferences extends Pick<ReferenceMotionReport, 'frames' | 'width' | 'height' | 'fps'> {
@@ -85,20 +86,5 @@ export class ReferenceClips {
         ...(degrees.length > 1 && { motionFidelity: summarize(among, own, options) }),
       };
     });
-  }
-}
-
-/** Results in order; while one is used the next is being made. */
-async function* readAhead<From, To>(
-  items: readonly From[],
-  make: (item: From) => Promise<To>,
-): AsyncGenerator<To> {
-  let next = items.length > 0 ? make(items[0]) : undefined;
-  for (let i = 0; next !== undefined; i++) {
-    const current = await next;
-    next = i + 1 < items.length ? make(items[i + 1]) : undefined;
-    // Where the current one fails in use, nobody waits for the next.
-    next?.catch(() => undefined);
-    yield current;
   }
 }
