@@ -7,7 +7,7 @@ import { readShipped } from '../toybox/pretrain/shipped.ts';
 import { readBaseParts } from '../toybox/pretrain/transformer/base-parts.ts';
 import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-classifier.ts';
 import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
-import { openScrambler, SCRAMBLED_EVERY } from '../toybox/pretrain/transformer/scrambler.ts';
+import { type MaskedClip, openScrambler, SCRAMBLED_EVERY } from '../toybox/pretrain/transformer/scrambler.ts';
 import { openUniverseAtlas } from '../toybox/universe/universe.ts';
 import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
 import type { WorkflowContext, WorkflowEvent } from '../workflows/workflow.ts';
@@ -84,51 +84,21 @@ export async function* openMotionJudge(
     kind: 'lesson' | 'exam',
     each: readonly MotionClass[],
     count: number,
+    shown: (clips: readonly MaskedClip[], first: number) => Promise<Uint8Array[]> = async (clips) =>
+      clips.map(({ frames }) => frames),
   ): AsyncGenerator<WorkflowEvent, Float32Array[]> {
     const total = each.length * count;
     const features: Float32Array[] = [];
     while (features.length < total) {
       throwIfCancelled(signal, stage);
       const from = features.length;
-      const clips = Array.from(
-        { length: Math.min(PIECE, total - from) },
-        (_, i) =>
-          renderClass(each[Math.floor((from + i) / count)], kind, (from + i) % count, rendering).frames,
+      const clips = Array.from({ length: Math.min(PIECE, total - from) }, (_, i) =>
+        renderClass(each[Math.floor((from + i) / count)], kind, (from + i) % count, rendering),
       );
-      features.push(...(await describe(clips)));
+      features.push(...(await describe(await shown(clips, from))));
       yield { type: 'progress', stage, done: features.length, total };
     }
     return features;
-  };
-
-  /** Some of the lessons again, with their subjects' texture broken. */
-  const scrambled = async function* (): AsyncGenerator<
-    WorkflowEvent,
-    { features: Float32Array; label: number }[]
-  > {
-    const stage = 'scrambling lessons';
-    const each = Math.ceil(lessons / SCRAMBLED_EVERY);
-    const total = classes.length * each;
-    const scrambler = await openScrambler(runtime, await readBaseParts(EMBEDDED_BASE_FOLDER), frames);
-    const found: { features: Float32Array; label: number }[] = [];
-    try {
-      while (found.length < total) {
-        throwIfCancelled(signal, stage);
-        const from = found.length;
-        const labels = Array.from({ length: Math.min(PIECE, total - from) }, (_, i) =>
-          Math.floor((from + i) / each),
-        );
-        const clips = labels.map((label, i) =>
-          renderClass(classes[label], 'lesson', (from + i) % each, rendering),
-        );
-        const described = await describe(await scrambler.scramble(clips, from));
-        found.push(...described.map((features, i) => ({ features, label: labels[i] })));
-        yield { type: 'progress', stage, done: found.length, total };
-      }
-    } finally {
-      await scrambler.release();
-    }
-    return found;
   };
 
   yield {
@@ -137,9 +107,21 @@ export async function* openMotionJudge(
     detail: `${classes.length} classes, ${lessons} clips each`,
   };
   const clean = yield* rendered('rendering lessons', 'lesson', classes, lessons);
-  const broken = yield* scrambled();
-  const features = [...clean, ...broken.map((lesson) => lesson.features)];
-  const labels = [...clean.map((_, i) => Math.floor(i / lessons)), ...broken.map(({ label }) => label)];
+  const again = Math.ceil(lessons / SCRAMBLED_EVERY);
+  const scrambler = await openScrambler(runtime, await readBaseParts(EMBEDDED_BASE_FOLDER), frames);
+  let broken: readonly Float32Array[];
+  try {
+    broken = yield* rendered('scrambling lessons', 'lesson', classes, again, (clips, first) =>
+      scrambler.scramble(clips, first),
+    );
+  } finally {
+    await scrambler.release();
+  }
+  const features = [...clean, ...broken];
+  const labels = [
+    ...clean.map((_, i) => Math.floor(i / lessons)),
+    ...broken.map((_, i) => Math.floor(i / again)),
+  ];
   const ofAll = await trainMotionClassifier(runtime, features, labels, classes.length);
   // The asked classes come first.
   const isOfAsked = (_: unknown, i: number) => labels[i] < asked.length;

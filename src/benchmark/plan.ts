@@ -6,6 +6,7 @@ import { requireSafeName } from '../store/safe-name.ts';
 import { writeFileAtomic } from '../tensor/atomic-file.ts';
 import { FileFormatError } from '../tensor/errors.ts';
 import { parseStrictJson } from '../tensor/strict-json.ts';
+import { methodRatesSchema } from '../workflows/base.ts';
 import { BenchmarkError } from './benchmark-error.ts';
 import { benchRequestSchema } from './request.ts';
 import { stagesOf, type Variant } from './variants.ts';
@@ -33,9 +34,6 @@ const caseSchema = z.strictObject({
   prompts: z.array(text).min(1),
 });
 
-/** By method, then by stage or group. */
-const ratesSchema = z.record(z.string(), z.record(z.string(), z.number()));
-
 const planSchema = z.strictObject({
   version: z.literal(1),
   versions: z.record(z.string(), z.string()),
@@ -51,8 +49,8 @@ const planSchema = z.strictObject({
     card: z
       .strictObject({
         guidance: z.number().nullable(),
-        learningRates: ratesSchema,
-        groupRates: ratesSchema,
+        learningRates: methodRatesSchema,
+        groupRates: methodRatesSchema,
       })
       .optional(),
   }),

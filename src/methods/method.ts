@@ -63,7 +63,7 @@ export interface Phase {
 export interface StageRecipe {
   readonly steps: number;
   readonly learningRate: number;
-  /** What single groups multiply the rate with; default 1. */
+  /** What single groups of the stage multiply the rate with; default 1. */
   readonly groupRates?: Readonly<Record<string, number>>;
   readonly warmupSteps: number;
   readonly schedule: LearningRateScheduleKind;

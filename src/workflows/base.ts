@@ -31,9 +31,9 @@ export interface Base {
   /** The guidance that suits it, where its card tells one. */
   readonly guidance: number | undefined;
   /** Learning rates that suit it, by method and stage, where its card tells them. */
-  readonly learningRates: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly learningRates: MethodRates;
   /** What groups of parameters multiply those rates with, by method and group. */
-  readonly groupRates: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly groupRates: MethodRates;
   /** Latents are multiplied by it between VAE and transformer. */
   readonly scalingFactor: number;
   /** The size it was made for: pixels, frames, frames per second. */
@@ -71,13 +71,17 @@ export interface OpenBaseOptions {
   readonly cache?: FeatureCache | undefined;
 }
 
+/** Numbers by method, then by stage or group. */
+export const methodRatesSchema = z.record(z.string(), z.record(z.string(), z.number().positive()));
+type MethodRates = Readonly<z.infer<typeof methodRatesSchema>>;
+
 const cardSchema = z
   .object({
     name: z.string(),
     fps: z.number().positive(),
     guidance: z.number().min(1),
-    learningRates: z.record(z.string(), z.record(z.string(), z.number().positive())),
-    groupRates: z.record(z.string(), z.record(z.string(), z.number().positive())),
+    learningRates: methodRatesSchema,
+    groupRates: methodRatesSchema,
     notice: z.string(),
   })
   .partial();

@@ -145,6 +145,11 @@ describe('rates that suit a base', () => {
     expect(of({ groupRates: { controller: 1 } }).request.groupRates).toEqual({ controller: 1 });
   });
 
+  it('of groups are those of the stage that trains them', () => {
+    const stages = plan({ method: 'lora', groupRates: { motion: 0.5 } }).stages;
+    expect(stages.map(({ recipe }) => recipe.groupRates)).toEqual([{}, { motion: 0.5 }]);
+  });
+
   it('of groups that the method does not have are refused', () => {
     expect(() => plan({ groupRates: { controler: 0.1 } })).toThrow(
       'option --group-rate: expected a parameter group of dualreal (identity, motion, controller), got controler',

@@ -88,8 +88,7 @@ export function withRatesOfBase(
           request.stageLearningRates,
         )
       : [];
-  const groups = [...new Set(stages.flatMap((stage) => stage.groups))];
-  const ofGroups = open(base.groupRates[request.method], groups, request.groupRates);
+  const ofGroups = open(base.groupRates[request.method], groupsOf(stages), request.groupRates);
   const told = [
     ...ofStages.map(([name, rate]) => `${name} ${rate}`),
     ...ofGroups.map(([name, share]) => `times ${share} for the ${name}`),
@@ -107,6 +106,10 @@ export function withRatesOfBase(
 /** The phases of all stages. */
 export function phasesOf({ stages }: Pick<Method, 'stages'>): readonly Phase[] {
   return stages.flatMap(({ phases }) => phases);
+}
+
+function groupsOf(stages: readonly Stage[]): readonly string[] {
+  return [...new Set(stages.flatMap(({ groups }) => groups))];
 }
 
 function methodOf(request: TrainRequest, base: PlannedBase): { method: Method; notices: readonly string[] } {
@@ -152,11 +155,10 @@ function requireNames(
   { name, stages }: Method,
 ): void {
   const names = stages.map((stage) => stage.name);
-  const groups = [...new Set(stages.flatMap((stage) => stage.groups))];
   for (const [option, given, kind, known] of [
     ['stage-steps', stageSteps, 'stage', names],
     ['stage-learning-rate', stageLearningRates, 'stage', names],
-    ['group-rate', groupRates, 'parameter group', groups],
+    ['group-rate', groupRates, 'parameter group', groupsOf(stages)],
   ] as const) {
     const unknown = Object.keys(given).filter((each) => !known.includes(each));
     if (unknown.length === 0) continue;
@@ -215,13 +217,14 @@ function stageLengths({ steps, stageSteps }: TrainRequest, stages: readonly Stag
   });
 }
 
-function recipeOf(request: TrainRequest, { name, recipe }: Stage, steps: number): Stage['recipe'] {
+function recipeOf(request: TrainRequest, { name, recipe, groups }: Stage, steps: number): Stage['recipe'] {
   const { schedule, weightDecay, maxGradientNorm = recipe.maxGradientNorm } = request;
+  const own = Object.entries(request.groupRates).filter(([group]) => groups.includes(group));
   return {
     ...recipe,
     steps,
     learningRate: request.stageLearningRates[name] ?? request.learningRate ?? recipe.learningRate,
-    groupRates: { ...recipe.groupRates, ...request.groupRates },
+    groupRates: Object.fromEntries(own),
     warmupSteps: request.warmupSteps ?? Math.min(recipe.warmupSteps, Math.round(steps / 5)),
     schedule: schedule ?? recipe.schedule,
     weightDecay: weightDecay ?? recipe.weightDecay,

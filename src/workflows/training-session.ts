@@ -88,10 +88,7 @@ export class TrainingSession {
         epsilon: EPSILON,
         weightDecay,
         ...(maxGradientNorm !== undefined && { maxGradientNorm }),
-        // Those of groups that another stage trains are not this one's.
-        groupRates: Object.fromEntries(
-          Object.entries(groupRates).filter(([group]) => plan.stage.groups.includes(group)),
-        ),
+        groupRates,
       },
     });
     await trainer.load({
