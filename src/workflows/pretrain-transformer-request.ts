@@ -17,7 +17,7 @@ export const pretrainTransformerRequestSchema = z.strictObject({
   subjectWeight: z.number().min(1).optional(),
   /** Every other step on clips is on so many tokens of each of more clips, the subject's ahead. */
   clipTokens: z.int().min(0).optional(),
-  stage: z.literal([1, 2]).optional(),
+  stage: z.literal([1, 2, 3]).optional(),
   /** Equal parts that a batch is split into, for less memory. */
   microBatches: z.int().positive().default(1),
   /** Compute blocks again in the backward pass, for less memory. */

@@ -37,7 +37,7 @@ export function addPretrainTransformerCommands(program: Command): void {
       "every other step is on so many tokens of more clips, the subject's ahead",
       number,
     )
-    .option('--stage <n>', 'how much of the universe: 1 or 2', number)
+    .option('--stage <n>', 'how much of the universe: 1, 2 or 3 (free motions too)', number)
     .option('--render-threads <n>', 'threads that render the bank', number)
     .action(async (flags: Record<string, unknown>) => {
       const request = parseRequest(pretrainTransformerRequestSchema, flags);

@@ -1,3 +1,4 @@
+import type { Stage } from '../universe/motions.ts';
 /** The parts of the base that have their own pretraining; the transformer is pretrained over them. */
 export const PRETRAINED_MODELS = ['vae', 'clip', 'dino', 'text'] as const;
 export type PretrainedModel = (typeof PRETRAINED_MODELS)[number];
@@ -15,8 +16,8 @@ export interface Recipe {
   readonly maxGradientNorm: number;
   /** Of the moving average of the parameters, which is what is exported. */
   readonly averageDecay: number;
-  /** How much of the universe is used: 2 is everything. */
-  readonly stage: 1 | 2;
+  /** How much of the universe is used. */
+  readonly stage: Stage;
 }
 
 const FINAL_SHARE = 0.01;

@@ -1,4 +1,5 @@
-import { type ArticulatedMotion, MOTIONS, type Motion, type Purpose } from './motions.ts';
+import { FREE_MOTIONS } from './free-motions.ts';
+import { type ArticulatedMotion, MOTIONS, type Motion, type Purpose, type Stage } from './motions.ts';
 import { PERFORMERS, type Performer, standingKey } from './performers.ts';
 import { SCENES, type Scene } from './scenes.ts';
 import {
@@ -18,7 +19,7 @@ export interface Subject {
   readonly classPhrase: string;
   readonly classWord: string;
   readonly purpose: Purpose;
-  readonly stage: 1 | 2;
+  readonly stage: Stage;
   /** Key of the still picture. */
   readonly still: string;
   /** Keys of the animations, by motion id. Held-out subjects have none: they are known by photos alone. */
@@ -39,7 +40,7 @@ export function withArticle(noun: string): string {
 }
 
 const subjectOf =
-  (purpose: Purpose, stage: 1 | 2) =>
+  (purpose: Purpose, stage: Stage) =>
   (row: SubjectRow): Subject => {
     const [name, classWord, still, ownMotion, faces] = row;
     return {
@@ -110,18 +111,18 @@ export interface Casting {
  * The subjects, motions and scenes of a split: the only gate between the lists above and what is rendered.
  * @param stage how much of the pretraining universe is in use; held-out splits use its scenes.
  */
-export function catalogueOf(split: Split, stage: 1 | 2 = 1): Catalogue {
+export function catalogueOf(split: Split, stage: Stage = 1): Catalogue {
   const purpose: Purpose = split === 'combinations' ? 'pretraining' : split;
   const known = SUBJECTS.filter((subject) => subject.purpose === 'pretraining' && subject.stage <= stage);
   const subjects =
     purpose === 'pretraining' ? known : SUBJECTS.filter((subject) => subject.purpose === purpose);
-  const castings = MOTIONS.filter((motion) => motion.purpose === purpose && motion.stage <= stage).map(
-    (motion) => ({
+  const castings = [...MOTIONS, ...FREE_MOTIONS]
+    .filter((motion) => motion.purpose === purpose && motion.stage <= stage)
+    .map((motion) => ({
       motion,
       performers:
         motion.kind === 'procedural' ? subjects : known.filter((one) => motion.id in one.animations),
-    }),
-  );
+    }));
   return { split, subjects, scenes: SCENES.filter((scene) => scene.stage <= stage), castings };
 }
 

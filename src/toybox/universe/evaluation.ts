@@ -3,7 +3,7 @@ import type { Atlas } from './atlas.ts';
 import { CLIP_TEMPLATES, clipCaption, photoCaption } from './captions.ts';
 import { type Catalogue, catalogueOf, type Subject } from './catalogue.ts';
 import { layOut } from './layout.ts';
-import type { Motion } from './motions.ts';
+import type { Motion, Stage } from './motions.ts';
 import type { Content } from './plan.ts';
 import { renderLayout } from './render.ts';
 import type { Scene } from './scenes.ts';
@@ -30,7 +30,7 @@ export interface EvaluationOptions {
   /** `evaluation`: 50 subjects × 21 motions; `development`, for tuning: 10 × 5. */
   readonly split: 'evaluation' | 'development';
   /** Which scenes there are; default 1. */
-  readonly stage?: 1 | 2;
+  readonly stage?: Stage;
 }
 
 /**

@@ -2,13 +2,16 @@ import { activityKey, type Performer } from './performers.ts';
 
 export type Purpose = 'pretraining' | 'development' | 'evaluation';
 
+/** How much of the pretraining universe is in use: 1 is what it starts with, 2 all things and places, 3 free motions too. */
+export type Stage = 1 | 2 | 3;
+
 interface MotionFacts {
   readonly id: string;
   /** What the caption says after "is". */
   readonly phrase: string;
   readonly purpose: Purpose;
-  /** 1: pretraining starts with it; 2: added later. Held-out motions are 1. */
-  readonly stage: 1 | 2;
+  /** From which on pretraining shows it. Held-out motions are 1. */
+  readonly stage: Stage;
 }
 
 /** A trajectory that any still subject can follow (see trajectories.ts). */
@@ -33,7 +36,7 @@ export interface ArticulatedMotion extends MotionFacts {
 
 export type Motion = ProceduralMotion | ArticulatedMotion;
 
-const procedural = (purpose: Purpose, stage: 1 | 2, rows: Readonly<Record<string, string>>): Motion[] =>
+const procedural = (purpose: Purpose, stage: Stage, rows: Readonly<Record<string, string>>): Motion[] =>
   Object.entries(rows).map(([id, phrase]) => ({ kind: 'procedural', id, phrase, purpose, stage }));
 
 const byGender = (activity: string) => (performer: Performer) => activityKey(activity, performer);
@@ -58,8 +61,9 @@ const articulated = (
 ): Motion => ({ kind: 'articulated', id, phrase, purpose, stage: 1, ...facts });
 
 /**
- * Every motion there is. Held-out ones are no mirror images of the pretraining ones: each has something
- * (a rotation in the plane, a reversal, a rhythm, a path, a pose) that no pretraining motion shows.
+ * Every motion with a name; those without are in free-motions.ts. Held-out ones are no mirror images of the
+ * pretraining ones: each has something (a reversal, a rhythm, a path, a pose, two things at once) that none of those
+ * shows.
  */
 export const MOTIONS: readonly Motion[] = [
   ...procedural('pretraining', 1, {

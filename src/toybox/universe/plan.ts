@@ -1,6 +1,6 @@
 import type { RandomStream } from '../../tensor/random.ts';
 import { CLIP_TEMPLATES, clipCaption, photoCaption } from './captions.ts';
-import { type Catalogue, isHeldOutCombination, type Subject } from './catalogue.ts';
+import { type Casting, type Catalogue, isHeldOutCombination, type Subject } from './catalogue.ts';
 import type { Motion } from './motions.ts';
 import type { Scene } from './scenes.ts';
 
@@ -17,7 +17,9 @@ export interface ClipDescription extends Content {
   readonly caption: string;
 }
 
-/** Share of clips whose motion is procedural: it can be shown by every subject, an animation by few. */
+/** Share of clips with a free motion, where the catalogue has any. */
+const FREE_SHARE = 0.5;
+/** Share of the others whose motion is procedural: it can be shown by every subject, an animation by few. */
 const PROCEDURAL_SHARE = 0.6;
 /** Share of captions that say what kind of thing it is ("a bird") instead of what ("a penguin"). */
 const CLASS_WORD_SHARE = 0.15;
@@ -45,8 +47,7 @@ export function describeClip(stream: RandomStream, catalogue: Catalogue, frames:
 }
 
 function drawMoving(stream: RandomStream, catalogue: Catalogue): Required<Content> {
-  const isProcedural = stream.uniform() < PROCEDURAL_SHARE;
-  const castings = catalogue.castings.filter(({ motion }) => (motion.kind === 'procedural') === isProcedural);
+  const castings = drawCastings(stream, catalogue.castings);
   // Redrawn until the triple belongs to the split; one in twenty does to `combinations`.
   for (;;) {
     const { motion, performers } = stream.pick(castings);
@@ -57,6 +58,15 @@ function drawMoving(stream: RandomStream, catalogue: Catalogue): Required<Conten
     if (catalogue.split === 'combinations' && !heldOut) continue;
     return { subject, motion, scene };
   }
+}
+
+function drawCastings(stream: RandomStream, castings: readonly Casting[]): readonly Casting[] {
+  const free = castings.filter(({ motion }) => motion.stage === 3);
+  if (free.length > 0 && stream.uniform() < FREE_SHARE) return free;
+  const isProcedural = stream.uniform() < PROCEDURAL_SHARE;
+  return castings.filter(
+    ({ motion }) => motion.stage < 3 && (motion.kind === 'procedural') === isProcedural,
+  );
 }
 
 const PERSON_WORDS = new Set(['person', 'man', 'woman']);

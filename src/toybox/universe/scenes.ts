@@ -1,3 +1,5 @@
+import type { Stage } from './motions.ts';
+
 /** A named place: views of one panorama. */
 export interface Scene {
   readonly id: string;
@@ -15,12 +17,12 @@ export interface Scene {
   /** Darkness of the shadow under the subject, 0–1. */
   readonly shadow: number;
   /** 1: pretraining starts with it; 2: added later. */
-  readonly stage: 1 | 2;
+  readonly stage: Stage;
 }
 
 type Look = Omit<Scene, 'id' | 'phrase' | 'panorama' | 'stage'>;
 
-const scene = (stage: 1 | 2, id: string, phrase: string, panorama: string, look: Look): Scene => ({
+const scene = (stage: Stage, id: string, phrase: string, panorama: string, look: Look): Scene => ({
   stage,
   id,
   phrase,

@@ -1,4 +1,5 @@
 import type { RandomStream } from '../../tensor/random.ts';
+import { FREE_TRAJECTORIES } from './free-motions.ts';
 import type { ArticulatedMotion, Motion } from './motions.ts';
 import {
   between,
@@ -9,7 +10,7 @@ import {
 } from './trajectories.ts';
 import { HELD_OUT_TRAJECTORIES } from './trajectories-held-out.ts';
 
-const TRAJECTORIES = { ...PRETRAINING_TRAJECTORIES, ...HELD_OUT_TRAJECTORIES };
+const TRAJECTORIES = { ...PRETRAINING_TRAJECTORIES, ...FREE_TRAJECTORIES, ...HELD_OUT_TRAJECTORIES };
 
 interface Frame extends Omit<TrajectoryRequest, 'stream'> {
   /** 1 where the subject looks to the right, else −1. */

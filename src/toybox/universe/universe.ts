@@ -7,6 +7,7 @@ import { type Atlas, openAtlas } from './atlas.ts';
 import { type BuildOptions, buildAtlas, hasAtlas } from './atlas-build.ts';
 import { type Catalogue, catalogueOf, type Split } from './catalogue.ts';
 import { layOut } from './layout.ts';
+import type { Stage } from './motions.ts';
 import { type ClipDescription, describeClip } from './plan.ts';
 import { renderLayout } from './render.ts';
 
@@ -18,8 +19,8 @@ export interface UniverseOptions {
   readonly split: Split;
   /** Frames of each sample: 1, 5, 9, … (4k + 1) at 8 frames per second. With 1, samples are captioned pictures. */
   readonly frames: number;
-  /** 1 (default): what pretraining starts with; 2: everything. */
-  readonly stage?: 1 | 2;
+  /** Default 1: what pretraining starts with. */
+  readonly stage?: Stage;
   /** Holds the folder of the atlas (see {@link prepareUniverse}); default `.cache`. */
   readonly cacheFolder?: string;
   /** An atlas that is already open, instead of the one in the cache folder. */

@@ -1,3 +1,4 @@
+import type { Stage } from '../../universe/motions.ts';
 import { createUniverse } from '../../universe/universe.ts';
 import { SIDE } from '../configs.ts';
 import { TEXT_TOKENS, t5TokenizerFiles, tokenizerOf } from '../tokenizers.ts';
@@ -5,7 +6,7 @@ import { TEXT_TOKENS, t5TokenizerFiles, tokenizerOf } from '../tokenizers.ts';
 /** What samples are rendered from; plain data, since it crosses to rendering threads. */
 export interface BankSource {
   readonly seed: number;
-  readonly stage: 1 | 2;
+  readonly stage: Stage;
   /** Pixel frames of each sample. */
   readonly frames: number;
   readonly cacheFolder: string;

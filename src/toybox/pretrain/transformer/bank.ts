@@ -8,6 +8,7 @@ import { fromFloat32, toFloat32 } from '../../../tensor/dtype.ts';
 import { throwIfCancelled } from '../../../tensor/errors.ts';
 import { type HostTensor, hostTensor } from '../../../tensor/host-tensor.ts';
 import { sizeOf } from '../../../tensor/shape.ts';
+import type { Stage } from '../../universe/motions.ts';
 import { createUniverse } from '../../universe/universe.ts';
 import { SIDE } from '../configs.ts';
 import { TEXT_TOKENS, t5TokenizerFiles } from '../tokenizers.ts';
@@ -38,7 +39,7 @@ export interface BankRequest {
   readonly folder: string;
   readonly cacheFolder: string;
   readonly seed: number;
-  readonly stage: 1 | 2;
+  readonly stage: Stage;
   readonly frames: number;
   readonly count: number;
   /** Rendering threads. */

@@ -1,5 +1,6 @@
 import type { Runtime } from '../../../runtime/index.ts';
 import { randomStream } from '../../../tensor/random.ts';
+import type { Stage } from '../../universe/motions.ts';
 import type { ClipDescription } from '../../universe/plan.ts';
 import { createUniverse } from '../../universe/universe.ts';
 import { openClipEmbedders } from '../clip-embedders.ts';
@@ -58,7 +59,7 @@ export async function openTransformerJudge(
   parts: Pick<BaseParts, 'vae' | 'vaeWeights'>,
   options: {
     readonly cacheFolder: string;
-    readonly stage: 1 | 2;
+    readonly stage: Stage;
     readonly frames: number;
     readonly samples: number;
     readonly trainingClips: number;
