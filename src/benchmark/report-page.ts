@@ -87,7 +87,7 @@ function basis(plan: BenchPlan, table: BenchTable): Html {
       html`<p class="notice">So few cases say little: read the intervals, which tell how much the cases drawn matter, not only the means.</p>\n`,
     );
   }
-  return html`<p>${counted(table.counted.length, 'case')} drawn from ${from}, ${counted(table.videos, 'video')} in each of
+  return html`<p>${counted(table.counted.length, 'case')} ${plan.request.pairs ? 'chosen' : 'drawn'} from ${from}, ${counted(table.videos, 'video')} in each of
 ${counted(variants.length, 'row')}. Base model: ${base.name} (<code>${base.hash.slice(0, 12)}</code>, ${base.blocks} blocks). Seed ${plan.request.seed}.</p>
 ${notes}`;
 }

@@ -56,6 +56,12 @@ export const benchRequestSchema = z.strictObject({
    * a manifest.
    */
   cases: count.or(z.literal('all')).optional(),
+  /** These cases, by id, instead of a draw: `sushi-somersault` is the universe's sushi with its somersault. */
+  pairs: z
+    .array(z.string().min(1))
+    .min(1)
+    .refine((ids) => new Set(ids).size === ids.length, 'different cases')
+    .optional(),
   /**
    * How many prompts of each case, from the first on; default: 8 in the universe (`customization`: 20), all in a
    * manifest.

@@ -43,6 +43,19 @@ it('goes on with the same card of the base only', async () => {
   await expect(requireSameSources({ ...plan, base: older }, folder, cache)).resolves.toBeUndefined();
 });
 
+it('takes the cases that are named, in their order', async () => {
+  const plan = await settle({ pairs: ['sushi-somersault', 'seal-hop'] });
+  expect(plan.cases.map(({ id, subject, motion }) => [id, subject, motion])).toEqual([
+    ['sushi-somersault', 'sushi', 'somersault'],
+    ['seal-hop', 'seal', 'hop'],
+  ]);
+  await expect(settle({ pairs: ['sushi-walk'] })).rejects.toThrow('--pairs');
+  await expect(settle({ pairs: ['seal-hop'], cases: 2 })).rejects.toThrow('--cases');
+  expect(() => benchRequestSchema.parse({ benchmark: 'table1', out: 'x', pairs: ['a', 'a'] })).toThrow(
+    'different cases',
+  );
+});
+
 it('says what cannot be had without art', async () => {
   await expect(settle({ split: 'development' })).rejects.toThrow('dualreal toybox preview');
   await expect(settle({ frames: 17 })).rejects.toThrow('at most 9 frames');

@@ -45,8 +45,9 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
   const counts = request.benchmark === 'customization' ? CUSTOMIZATION_COUNTS : DEFAULT_COUNTS;
   const count = wanted(request.cases, manifest ? 'all' : counts.cases);
   const prompts = wanted(request.prompts, manifest ? 'all' : counts.prompts);
-  // The universe's cases are in such an order already.
-  const drawn = manifest ? balancedDraw(all, count, request.seed) : all.slice(0, count);
+  const draw = () => (manifest ? balancedDraw(all, count, request.seed) : all.slice(0, count));
+  // The universe's cases are in the draw's order already.
+  const drawn = request.pairs === undefined ? draw() : chosenOf(all, request);
   const frames = request.frames ?? base.nominal.frames;
   if (!manifest) await requireEnoughFrames(request, frames);
   return {
@@ -76,6 +77,28 @@ export async function settlePlan(request: BenchRequest, cache: FeatureCache): Pr
     cases: drawn.map((each): BenchCase => ({ ...each, prompts: each.prompts.slice(0, prompts) })),
     variants,
   };
+}
+
+/** The cases that a request names, in its order. */
+function chosenOf(all: readonly BenchCase[], { pairs = [], cases, split }: BenchRequest): BenchCase[] {
+  const byId = new Map(all.map((each) => [each.id, each]));
+  const unknown = pairs.filter((id) => !byId.has(id));
+  if (unknown.length > 0) {
+    throw new BenchmarkError({
+      where: 'option --pairs',
+      expected: `names of cases, such as ${[...byId.keys()].slice(0, 3).join(', ')}`,
+      got: unknown.join(', '),
+      hint: `subject-motion, of the ${split} split or the manifest`,
+    });
+  }
+  if (cases !== undefined) {
+    throw new BenchmarkError({
+      where: 'option --cases',
+      expected: 'either a number of cases to draw or --pairs, which names them',
+      got: `--cases ${cases} and --pairs ${pairs.join(',')}`,
+    });
+  }
+  return pairs.map((id) => byId.get(id)!);
 }
 
 /** What of a base's card decides numbers. */

@@ -62,6 +62,7 @@ function addBenchmark(group: Command, name: BenchmarkName): void {
     .option('--resume [folder]', `go on with a benchmark (benchmarks/${name})`)
     .option('--minutes <n>', 'begin no case that would not be done in this time', number)
     .option('--cases <n>', "how many cases, evenly drawn (4; customization 6; a manifest's: all)", countOrAll)
+    .option('--pairs <list>', 'these cases instead, by name (sushi-somersault,seal-hop)', list)
     .option('--prompts <n>', "prompts of each case (8; customization 20; a manifest's: all)", countOrAll)
     .option('--split <name>', 'evaluation | development (for tuning)')
     .option('--base <folder>', "base model (the manifest's, else toybox)")

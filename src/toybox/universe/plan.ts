@@ -64,9 +64,7 @@ function drawCastings(stream: RandomStream, castings: readonly Casting[]): reado
   const free = castings.filter(({ motion }) => motion.stage === 3);
   if (free.length > 0 && stream.uniform() < FREE_SHARE) return free;
   const isProcedural = stream.uniform() < PROCEDURAL_SHARE;
-  return castings.filter(
-    ({ motion }) => motion.stage < 3 && (motion.kind === 'procedural') === isProcedural,
-  );
+  return castings.filter(({ motion }) => motion.stage < 3 && (motion.kind === 'procedural') === isProcedural);
 }
 
 const PERSON_WORDS = new Set(['person', 'man', 'woman']);

@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../tensor/random.ts';
-import { MOTIONS, motionById } from './motions.ts';
+import { FREE_MOTIONS } from './free-motions.ts';
+import { MOTIONS, type Motion, motionById } from './motions.ts';
 import type { Pose } from './trajectories.ts';
 import { trajectoryOf } from './trajectory.ts';
 
 /** The poses of nine frames at 8 frames per second, for several random draws. */
-function posesOf(id: string, frames = 9, takes = 40): Pose[][] {
+function posesOf(which: string | Motion, frames = 9, takes = 40): Pose[][] {
+  const motion = typeof which === 'string' ? motionById(which) : which;
   return Array.from({ length: takes }, (_, take) => {
-    const stream = randomStream(1, 'trajectories', id, take);
+    const stream = randomStream(1, 'trajectories', motion.id, take);
     const frame = { duration: (frames - 1) / 8, height: 30, width: 24, direction: 1 as const };
-    const trajectory = trajectoryOf(stream, motionById(id), frame);
+    const trajectory = trajectoryOf(stream, motion, frame);
     return Array.from({ length: frames }, (_, index) => trajectory(index / 8));
   });
 }
@@ -48,6 +50,38 @@ describe('trajectories', () => {
     for (const poses of posesOf('fall')) {
       expect(poses[0].lift).toBeGreaterThan(20);
       expect(poses[8].lift).toBeLessThan(8);
+    }
+  });
+
+  it('free ones are whole, and none is a held-out one', () => {
+    for (const motion of FREE_MOTIONS) {
+      for (const poses of posesOf(motion, 9, 12)) {
+        for (const pose of poses) {
+          for (const value of Object.values(pose)) expect(Number.isFinite(value)).toBe(true);
+          expect(pose.lift).toBeGreaterThanOrEqual(0);
+          expect(pose.lift).toBeLessThan(45);
+          expect(Math.abs(pose.x)).toBeLessThan(32);
+          expect(Math.abs(pose.scaleY)).toBeLessThan(2.2);
+          // Blinking.
+          expect(pose.opacity).toBe(1);
+        }
+        const turn = range(poses.map(({ rotation }) => rotation));
+        // Rolling and the somersault.
+        if (/left|right/.test(motion.id)) expect(turn).toBeLessThan(0.7 * Math.PI);
+        // Rolling is faster, too.
+        expect(turn).toBeLessThan(2 * Math.PI);
+        // Hopping leaves the ground again and again.
+        const landings = poses.slice(1).filter(({ lift }, i) => lift < 0.5 && poses[i].lift >= 0.5).length;
+        expect(landings).toBeLessThan(3);
+        // Pulsating and wobbling: two changes of direction and more.
+        const growth = poses
+          .slice(1)
+          .map(({ scaleY }, i) => Math.sign(Math.round((scaleY - poses[i].scaleY) * 1e6)));
+        const changes = growth
+          .filter((sign) => sign !== 0)
+          .filter((sign, i, all) => i > 0 && sign !== all[i - 1]);
+        expect(changes.length).toBeLessThan(3);
+      }
     }
   });
 
