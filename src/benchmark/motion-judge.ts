@@ -8,6 +8,7 @@ import { readBaseParts } from '../toybox/pretrain/transformer/base-parts.ts';
 import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-classifier.ts';
 import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
 import { type MaskedClip, openScrambler, SCRAMBLED_EVERY } from '../toybox/pretrain/transformer/scrambler.ts';
+import { trainSubjectFinder } from '../toybox/pretrain/transformer/subject-finder.ts';
 import { openUniverseAtlas } from '../toybox/universe/universe.ts';
 import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
 import type { WorkflowContext, WorkflowEvent } from '../workflows/workflow.ts';
@@ -50,6 +51,9 @@ export interface MotionJudge {
 /** Clips of a motion that are taken through the base's codec: as many as are generated of it. */
 const CODEC_EXAMS = 20;
 
+/** Clips of each class that teach where the subject is. */
+const FINDER_LESSONS = 24;
+
 /** Clips that are looked at at a time. */
 const PIECE = 50;
 
@@ -74,10 +78,26 @@ export async function* openMotionJudge(
     await readShipped(EMBEDDED_BASE_FOLDER, 'image_encoder'),
   );
 
+  yield {
+    type: 'stage',
+    stage: 'training the motion classifier',
+    detail: `${classes.length} classes, ${lessons} clips each`,
+  };
+  const scrambler = await openScrambler(runtime, await readBaseParts(EMBEDDED_BASE_FOLDER), frames);
+  const findSubject = await trainSubjectFinder(
+    runtime,
+    classes.flatMap((each) =>
+      Array.from({ length: Math.min(lessons, FINDER_LESSONS) }, (_, i) =>
+        renderClass(each, 'lesson', i, rendering),
+      ),
+    ),
+    scrambler,
+  );
   const describe = async (clips: readonly Uint8Array[]): Promise<Float32Array[]> => {
     const rows = await images(new Uint8Array(Buffer.concat(clips)));
+    const presence = await findSubject(clips);
     const size = rows.length / clips.length;
-    return clips.map((clip, i) => motionFeatures(clip, rows.slice(i * size, (i + 1) * size)));
+    return clips.map((clip, i) => motionFeatures(clip, rows.slice(i * size, (i + 1) * size), presence[i]));
   };
   const rendered = async function* (
     stage: string,
@@ -101,14 +121,8 @@ export async function* openMotionJudge(
     return features;
   };
 
-  yield {
-    type: 'stage',
-    stage: 'training the motion classifier',
-    detail: `${classes.length} classes, ${lessons} clips each`,
-  };
   const clean = yield* rendered('rendering lessons', 'lesson', classes, lessons);
   const again = Math.ceil(lessons / SCRAMBLED_EVERY);
-  const scrambler = await openScrambler(runtime, await readBaseParts(EMBEDDED_BASE_FOLDER), frames);
   let broken: readonly Float32Array[];
   try {
     broken = yield* rendered('scrambling lessons', 'lesson', classes, again, (clips, first) =>

@@ -11,6 +11,7 @@ import type { BaseParts } from './base-parts.ts';
 import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatures } from './motion-features.ts';
 import { openScrambler, SCRAMBLED_EVERY } from './scrambler.ts';
+import { trainSubjectFinder } from './subject-finder.ts';
 
 const CANDIDATES = 50;
 /** Clips whose frames are embedded at a time. */
@@ -38,6 +39,9 @@ export interface Judgement extends TransformerScore {
   /** Every motion that was wanted, in the catalogue's order. */
   readonly motions: readonly MotionRecall[];
 }
+
+/** Clips that teach where the subject is; more of the same gain little. */
+const FINDER_LESSONS = 800;
 
 export interface TransformerJudge {
   /** What the judged clips are to show: unseen combinations whose captions name the subject. */
@@ -100,6 +104,8 @@ export async function openTransformerJudge(
 
   const school = createUniverse({ ...shared, seed: 7, split: 'pretraining' });
   const scrambler = await openScrambler(runtime, parts, options.frames);
+  const shown = Array.from({ length: Math.min(trainingClips, FINDER_LESSONS) }, (_, i) => school.render(i));
+  const findSubject = await trainSubjectFinder(runtime, shown, scrambler);
   const lessons: { features: Float32Array; motion: number }[] = [];
   for (let from = 0; from < trainingClips; from += PIECE) {
     const count = Math.min(PIECE, trainingClips - from);
@@ -107,10 +113,10 @@ export async function openTransformerJudge(
     const again = clips.slice(0, Math.ceil(count / SCRAMBLED_EVERY));
     const scrambled = await scrambler.scramble(again, from);
     const seen = [...clips.map(({ frames }) => frames), ...scrambled];
-    const rows = await rowsOf(seen);
+    const [rows, presence] = [await rowsOf(seen), await findSubject(seen)];
     for (const [i, { labels }] of [...clips, ...again].entries()) {
       const motion = motions.indexOf(labels.motion ?? '');
-      lessons.push({ features: motionFeatures(seen[i], rows[i]), motion });
+      lessons.push({ features: motionFeatures(seen[i], rows[i], presence[i]), motion });
     }
   }
   await scrambler.release();
@@ -139,10 +145,13 @@ export async function openTransformerJudge(
       const isNearest = (row: Float32Array, gallery: Float32Array, right: number) =>
         nearest(meanRows(row, EMBEDDING_DIM, row.length / EMBEDDING_DIM), gallery, EMBEDDING_DIM)[0] ===
         right;
-      const answers = await classify(clips.map((clip, i) => motionFeatures(clip, rows[i])));
+      const presence = await findSubject(clips);
+      const answers = await classify(clips.map((clip, i) => motionFeatures(clip, rows[i], presence[i])));
       const found = answers.map((at) => motions[at]);
+      const stills = clips.map((clip) => held(clip, frames));
+      const stillPresence = await findSubject(stills);
       const frozen = await classify(
-        clips.map((clip, i) => motionFeatures(held(clip, frames), held(rows[i], frames))),
+        stills.map((still, i) => motionFeatures(still, held(rows[i], frames), stillPresence[i])),
       );
       const asked = wanted.map(({ motion }) => motion?.id ?? '');
       return {

@@ -1,4 +1,5 @@
 import { EMBEDDING_DIM, SIDE } from '../configs.ts';
+import { PRESENCE_SIDE } from './subject-finder.ts';
 
 /** Saliency is looked at in blocks of this many pixels, and pooled into 8 × 8 cells. */
 const BLOCK = 2;
@@ -8,29 +9,36 @@ const MOMENTS = 6;
 
 /** Numbers that describe how a clip of `frames` frames moves. */
 export const motionFeatureCount = (frames: number): number =>
-  frames * (MOMENTS + CELLS * CELLS) + 3 * EMBEDDING_DIM;
+  2 * frames * (MOMENTS + CELLS * CELLS) + 3 * EMBEDDING_DIM;
 
 /**
- * What moves where: the difference of each frame to the clip's median picture, as mass, centre and spread and
- * as a coarse map; and what the frames look like to CLIP: their mean, first to last, and mean change.
+ * What moves where: the difference of each frame to the clip's median picture, and the subject itself, each as mass,
+ * centre and spread and as a coarse map; and what the frames look like to CLIP: their mean, first to last, and mean
+ * change.
  * @param clip [F, 64, 64, 3]
  * @param rows CLIP's unit rows of the frames [F, E]
+ * @param presence where the subject is, [F, 16, 16] (see {@link SubjectFinder})
  */
-export function motionFeatures(clip: Uint8Array, rows: Float32Array): Float32Array {
+export function motionFeatures(clip: Uint8Array, rows: Float32Array, presence: Float32Array): Float32Array {
   const frames = clip.length / (SIDE * SIDE * 3);
   const salient = saliency(clip, frames);
   const out = new Float32Array(motionFeatureCount(frames));
   let at = 0;
-  for (let frame = 0; frame < frames; frame++) {
-    const map = salient.subarray(frame * BLOCKS * BLOCKS, (frame + 1) * BLOCKS * BLOCKS);
-    out.set(momentsOf(map), at);
-    at += MOMENTS;
-    for (let i = 0; i < map.length; i++) {
-      const row = Math.floor(Math.floor(i / BLOCKS) / (BLOCKS / CELLS));
-      const column = Math.floor((i % BLOCKS) / (BLOCKS / CELLS));
-      out[at + row * CELLS + column] += map[i] / (BLOCKS / CELLS) ** 2;
+  for (const [maps, side] of [
+    [salient, BLOCKS],
+    [presence, PRESENCE_SIDE],
+  ] as const) {
+    for (let frame = 0; frame < frames; frame++) {
+      const map = maps.subarray(frame * side * side, (frame + 1) * side * side);
+      out.set(momentsOf(map, side), at);
+      at += MOMENTS;
+      for (let i = 0; i < map.length; i++) {
+        const row = Math.floor(Math.floor(i / side) / (side / CELLS));
+        const column = Math.floor((i % side) / (side / CELLS));
+        out[at + row * CELLS + column] += map[i] / (side / CELLS) ** 2;
+      }
+      at += CELLS * CELLS;
     }
-    at += CELLS * CELLS;
   }
   for (let i = 0; i < EMBEDDING_DIM; i++) {
     const of = (frame: number) => rows[frame * EMBEDDING_DIM + i];
@@ -65,10 +73,10 @@ function saliency(clip: Uint8Array, frames: number): Float32Array {
 }
 
 /** Mean, centre x and y, variances and covariance, in picture widths. */
-function momentsOf(map: Float32Array): number[] {
+function momentsOf(map: Float32Array, side: number): number[] {
   let [mass, x, y, xx, yy, xy] = [1e-6, 0, 0, 0, 0, 0];
   for (let i = 0; i < map.length; i++) {
-    const [column, row] = [(i % BLOCKS) / BLOCKS, Math.floor(i / BLOCKS) / BLOCKS];
+    const [column, row] = [(i % side) / side, Math.floor(i / side) / side];
     // Squared, so that the noise of the background does not pull the centre to the middle.
     const weight = map[i] ** 2;
     mass += weight;

@@ -20,7 +20,7 @@ export interface Scrambler {
 }
 
 /** One lesson of this many is also given scrambled. */
-export const SCRAMBLED_EVERY = 4;
+export const SCRAMBLED_EVERY = 2;
 
 const BATCH = 10;
 /** The noise's standard deviation is drawn for each clip from 0 to this; latents have about 1. */

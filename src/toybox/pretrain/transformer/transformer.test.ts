@@ -20,6 +20,7 @@ import { openLatentDecoder, openLatentEncoder } from './latent-encoder.ts';
 import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatureCount, motionFeatures } from './motion-features.ts';
 import { transformerObjective } from './objective.ts';
+import { PRESENCE_SIDE } from './subject-finder.ts';
 import { drawTimestep } from './timesteps.ts';
 import { batchOfStep, kindOfStep, transformerConfig, transformerVariant } from './variants.ts';
 
@@ -255,7 +256,8 @@ describe('the motion classifier', () => {
           clip.fill(220, start, start + 30);
         }
       }
-      return motionFeatures(clip, new Float32Array(9 * 128).fill(0.1));
+      const presence = new Float32Array(9 * PRESENCE_SIDE ** 2);
+      return motionFeatures(clip, new Float32Array(9 * 128).fill(0.1), presence);
     };
     const all = Array.from({ length: 160 }, (_, i) => clipOf(i));
     expect(all[0]).toHaveLength(motionFeatureCount(9));
