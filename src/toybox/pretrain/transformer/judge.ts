@@ -40,7 +40,7 @@ export interface Judgement extends TransformerScore {
   readonly motions: readonly MotionRecall[];
 }
 
-/** Clips that teach where the subject is; more of the same gain little. */
+/** Clips that teach where the subject is. */
 const FINDER_LESSONS = 800;
 
 export interface TransformerJudge {
