@@ -196,7 +196,7 @@ const SIZES: readonly Element[] = [
   { id: 'swelling', phrase: 'growing and shrinking', make: swelling },
 ];
 
-/** Whole turns while it crosses the picture are what two held-out motions are: rolling and the somersault. */
+/** Turning on while it crosses the picture is next to two held-out motions: rolling and the somersault. */
 const ACROSS = new Set(['left', 'right', 'leap-left', 'leap-right']);
 const isLeftOut = (path: Element, turn: Element, size: Element): boolean => {
   if (turn.id === 'turning' && ACROSS.has(path.id)) return true;
@@ -218,8 +218,9 @@ const idOf = (...elements: readonly Element[]): string =>
 /**
  * Motions put together from a path, a turn and a change of size, each drawn anew for every clip. They are in the
  * pretraining universe from stage 3 on, so that the base knows how things look while they turn, tilt and travel
- * before a customization says when. No held-out motion is among them: none hops on, zigzags, vanishes, rolls, turns
- * over in a leap, comes back from standing on its head, draws an eight or a helix, or repeats a change of size.
+ * before a customization says when. No held-out motion's own rule is among them: none hops on, zigzags, vanishes, comes
+ * back from standing on its head, draws an eight, or repeats a change of size. Some come near: what turns along a
+ * curve, or while it moves up and down, is no somersault and no rolling, but has a leap's height and up to 0.8 of a turn.
  */
 export const FREE_MOTIONS: readonly ProceduralMotion[] = COMPOSED.map(({ path, turn, size }) => ({
   kind: 'procedural',
