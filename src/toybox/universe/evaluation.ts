@@ -83,7 +83,10 @@ export interface References {
   readonly catalogue: Catalogue;
   /** 3 to 10 photos: other sizes, tilts, lights and scenes. frames is [1, 64, 64, 3]. */
   photos(subject: string): RenderedClip[];
-  /** 4 to 8 clips, each performed by another subject, none of them held out. */
+  /**
+   * 4 to 8 clips, each performed by another subject, none of them held out. All show the motion done one way: in
+   * one direction, equally fast and far, and from the same moment on, but for people's animations.
+   */
   clips(motion: string): RenderedClip[];
 }
 
@@ -100,7 +103,9 @@ export function createReferences(options: ReferenceOptions): References {
 
   const renderOne = (path: (string | number)[], content: Content, count: number, caption: string) => {
     const stream = randomStream(seed, 'toybox', 'references', ...path);
-    const layout = layOut(stream, atlas, content, count);
+    // The same for all clips of a motion: they show one way of doing it.
+    const way = content.motion && randomStream(seed, 'toybox', 'way', content.motion.id);
+    const layout = layOut(stream, atlas, content, count, way);
     const { subject, motion, scene } = content;
     const labels = { subject: subject.id, motion: motion?.id ?? null, scene: scene.id };
     return { ...renderLayout(atlas, scene, layout), caption, labels };

@@ -59,8 +59,18 @@ function roomFor({ extent }: Sprite, isArticulated: boolean): number {
   return Math.min(Math.max(0.75 / fill, 0.95), 1.25);
 }
 
-/** Draws where everything is in sample's clip of `frames` frames. */
-export function layOut(stream: RandomStream, atlas: Atlas, content: Content, frames: number): Layout {
+/**
+ * Draws where everything is in sample's clip of `frames` frames.
+ * @param way what the motion's direction, speed, extent and (but for animations) beginning are drawn from: clips that
+ *   are given equal streams show the motion done the same way. Default: the clip's own stream
+ */
+export function layOut(
+  stream: RandomStream,
+  atlas: Atlas,
+  content: Content,
+  frames: number,
+  way: RandomStream = stream,
+): Layout {
   const { subject, motion, scene } = content;
   const articulated = motion?.kind === 'articulated' ? motion : undefined;
   const sprite =
@@ -84,7 +94,8 @@ export function layOut(stream: RandomStream, atlas: Atlas, content: Content, fra
     sprite,
     firstFrame: stream.integer(sprite.frames),
     stride: articulated?.stride ?? 1,
-    flipped: stream.integer(2) === 1,
+    // An animated subject goes where it looks; a still one may look either way.
+    flipped: (articulated === undefined ? stream : way).integer(2) === 1,
     viewIndex,
     window,
     drift,
@@ -112,7 +123,7 @@ export function layOut(stream: RandomStream, atlas: Atlas, content: Content, fra
   const size = room * Math.min(Math.max((ground - horizon) * between(stream, 1.15, 1.6), 28), 46);
   const { extent } = sprite;
   const direction = (subject.faces === 'right') === common.flipped ? -1 : 1;
-  const trajectory = trajectoryOf(stream, motion, {
+  const trajectory = trajectoryOf(way, motion, {
     duration,
     height: (extent.bottom - extent.top) * size,
     width: (extent.right - extent.left) * size,

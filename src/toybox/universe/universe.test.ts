@@ -134,6 +134,35 @@ describe('references', () => {
     }
   });
 
+  it('show a motion done one way by all its performers', () => {
+    const maskOf = ({ mask }: RenderedClip, frame: number) =>
+      mask.subarray(frame * PIXELS, (frame + 1) * PIXELS);
+    const middleOf = (clip: RenderedClip, frame: number) => {
+      const mask = maskOf(clip, frame);
+      let weight = 0;
+      let sum = 0;
+      for (const [at, alpha] of mask.entries()) {
+        weight += alpha;
+        sum += alpha * (at % CLIP_SIZE);
+      }
+      return sum / weight;
+    };
+    // There and gone again at the same moments.
+    const seen = references
+      .clips('blink')
+      .map((clip) =>
+        Array.from({ length: 9 }, (_, frame) =>
+          maskOf(clip, frame).some((alpha) => alpha > 0) ? 'x' : '-',
+        ).join(''),
+      );
+    expect(new Set(seen).size).toBe(1);
+    expect(seen[0]).toMatch(/x-|-x/);
+    // To the same side, equally far; whoever leans out of the picture loses a pixel or two.
+    const ways = references.clips('hop').map((clip) => middleOf(clip, 8) - middleOf(clip, 0));
+    expect(Math.max(...ways) - Math.min(...ways)).toBeLessThan(5);
+    expect(Math.abs(ways[0])).toBeGreaterThan(10);
+  });
+
   it('are pure functions of the seed, and refuse what is not held out', () => {
     const again = createReferences({ seed: 1, split: 'evaluation', frames: 9, stage: 2, atlas });
     expect(hashOf(again.photos('fox'))).toBe(hashOf(references.photos('fox')));
