@@ -51,6 +51,7 @@ const planSchema = z.strictObject({
         guidance: z.number().nullable(),
         learningRates: methodRatesSchema,
         groupRates: methodRatesSchema,
+        timestepBias: methodRatesSchema.default({}),
       })
       .optional(),
   }),

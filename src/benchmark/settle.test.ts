@@ -35,8 +35,8 @@ it('settles the evaluation split without art, and goes on with the same photos a
 
 it('goes on with the same card of the base only', async () => {
   const plan = await settle();
-  expect(plan.base.card).toEqual({ guidance: null, learningRates: {}, groupRates: {} });
-  const card = { guidance: 3, learningRates: {}, groupRates: {} };
+  expect(plan.base.card).toEqual({ guidance: null, learningRates: {}, groupRates: {}, timestepBias: {} });
+  const card = { guidance: 3, learningRates: {}, groupRates: {}, timestepBias: {} };
   const other: BenchPlan = { ...plan, base: { ...plan.base, card } };
   await expect(requireSameSources(other, folder, cache)).rejects.toThrow('the card of base');
   const { card: _, ...older } = plan.base;

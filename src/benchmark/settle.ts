@@ -102,8 +102,13 @@ function chosenOf(all: readonly BenchCase[], { pairs = [], cases, split }: Bench
 }
 
 /** What of a base's card decides numbers. */
-function cardOf({ guidance, learningRates, groupRates }: Base): NonNullable<BenchPlan['base']['card']> {
-  return { guidance: guidance ?? null, learningRates, groupRates };
+function cardOf({
+  guidance,
+  learningRates,
+  groupRates,
+  timestepBias,
+}: Base): NonNullable<BenchPlan['base']['card']> {
+  return { guidance: guidance ?? null, learningRates, groupRates, timestepBias };
 }
 
 /** Refuses to go on where base, photos and clips, or art are no longer what the plan was made with. */

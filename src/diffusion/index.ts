@@ -52,3 +52,4 @@ export {
   SchedulerError,
   type TimestepSpacing,
 } from './scheduler-config.ts';
+export { drawTimestep } from './timesteps.ts';

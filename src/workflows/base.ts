@@ -34,6 +34,8 @@ export interface Base {
   readonly learningRates: MethodRates;
   /** What groups of parameters multiply those rates with, by method and group. */
   readonly groupRates: MethodRates;
+  /** Biases of training timesteps that suit it, by method and data. */
+  readonly timestepBias: MethodRates;
   /** Latents are multiplied by it between VAE and transformer. */
   readonly scalingFactor: number;
   /** The size it was made for: pixels, frames, frames per second. */
@@ -71,7 +73,7 @@ export interface OpenBaseOptions {
   readonly cache?: FeatureCache | undefined;
 }
 
-/** Numbers by method, then by stage or group. */
+/** Numbers by method, then by stage, group or data. */
 export const methodRatesSchema = z.record(z.string(), z.record(z.string(), z.number().positive()));
 type MethodRates = Readonly<z.infer<typeof methodRatesSchema>>;
 
@@ -82,6 +84,7 @@ const cardSchema = z
     guidance: z.number().min(1),
     learningRates: methodRatesSchema,
     groupRates: methodRatesSchema,
+    timestepBias: methodRatesSchema,
     notice: z.string(),
   })
   .partial();
@@ -136,6 +139,7 @@ export async function openBase(name: string, { imageEncoder, cache }: OpenBaseOp
     guidance: card.guidance,
     learningRates: card.learningRates ?? {},
     groupRates: card.groupRates ?? {},
+    timestepBias: card.timestepBias ?? {},
     scalingFactor: vae.scalingFactor,
     nominal: {
       width: transformer.sampleWidth * spatial,

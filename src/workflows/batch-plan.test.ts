@@ -6,6 +6,7 @@ const motion: PlannedPhase = { name: 'motion', data: 'motion', batch: 3, items: 
 const settings: PlanSettings = {
   seed: 42,
   motionRatio: 0.5,
+  timestepBias: {},
   phases: [identity, motion],
   order: 'drawn',
   first: 0,
@@ -42,6 +43,19 @@ describe('planStep', () => {
     const all = plans(500).flatMap(({ timesteps }) => timesteps);
     expect(Math.min(...all)).toBeLessThan(50);
     expect(Math.max(...all)).toBeGreaterThan(950);
+  });
+
+  it('draws the timesteps of each kind of data with its own bias', () => {
+    const noisy = (data: string) => {
+      const drawn = plans(1000, { timestepBias: { motion: 1.5 } }).filter((plan) => plan.data === data);
+      const all = drawn.flatMap(({ timesteps }) => timesteps);
+      return all.filter((timestep) => timestep >= 500).length / all.length;
+    };
+    // 1 − 0.5^2.5 = 0.823; a twentieth is three standard deviations and more.
+    expect(Math.abs(noisy('motion') - 0.823)).toBeLessThan(0.05);
+    expect(Math.abs(noisy('identity') - 0.5)).toBeLessThan(0.1);
+    // Without one, as before.
+    expect(plans(20, { timestepBias: { motion: 0 } })).toEqual(plans(20));
   });
 
   it('shows every item once before any a second time, in an order of its own each pass', () => {

@@ -1,3 +1,4 @@
+import { drawTimestep } from '../diffusion/index.ts';
 import { randomStream } from '../tensor/random.ts';
 
 /** A kind of step as plans see it. */
@@ -18,6 +19,8 @@ export interface PlanSettings {
   /** The stage's first step: turns begin there. */
   readonly first: number;
   readonly trainTimesteps: number;
+  /** By data: timesteps come with density proportional to t to this power. Default 0, uniform. */
+  readonly timestepBias: Readonly<Partial<Record<PlannedPhase['data'], number>>>;
 }
 
 /** Everything random about one training step except noise values. */
@@ -48,18 +51,19 @@ export function planStep(settings: PlanSettings, step: number): StepPlan {
 
 /** The plan of a step of one phase, with the `turn`-th batch of its data. */
 export function planPhase(
-  { seed, trainTimesteps }: PlanSettings,
+  { seed, trainTimesteps, timestepBias }: PlanSettings,
   { name, data, batch, items }: PlannedPhase,
   step: number,
   turn: number,
 ): StepPlan {
   const timesteps = randomStream(seed, 'timestep', step);
+  const bias = timestepBias[data] ?? 0;
   return {
     step,
     phase: name,
     data,
     items: Array.from({ length: batch }, (_, i) => itemAt(seed, data, items, turn * batch + i)),
-    timesteps: Array.from({ length: batch }, () => timesteps.integer(trainTimesteps)),
+    timesteps: Array.from({ length: batch }, () => drawTimestep(timesteps, trainTimesteps, bias)),
   };
 }
 

@@ -90,6 +90,7 @@ describe('rates that suit a base', () => {
     name: 'small',
     learningRates: { lora: { identity: 0.01, motion: 0.02 } },
     groupRates: {},
+    timestepBias: {},
   };
   const settled = (change: Partial<TrainRequestInput>) =>
     withRatesOfBase(
@@ -103,7 +104,7 @@ describe('rates that suit a base', () => {
   it('are taken where the request leaves the rate of a stage open, and told', () => {
     const { request, notices } = settled({ method: 'lora', stageLearningRates: { motion: 0.5 } });
     expect(request.stageLearningRates).toEqual({ identity: 0.01, motion: 0.5 });
-    expect(notices).toEqual(['learning rates that suit the base small: identity 0.01']);
+    expect(notices).toEqual(['settings that suit the base small: identity 0.01']);
     expect(planTraining(request, base).stages.map(({ recipe }) => recipe.learningRate)).toEqual([0.01, 0.5]);
   });
 
@@ -139,10 +140,34 @@ describe('rates that suit a base', () => {
         { ...small, groupRates: { dualreal: { controller: 0.2 } } },
       );
     const { request, notices } = of({ learningRate: 0.5 });
-    expect(notices).toEqual(['learning rates that suit the base small: times 0.2 for the controller']);
+    expect(notices).toEqual(['settings that suit the base small: times 0.2 for the controller']);
     const [{ recipe }] = planTraining(request, base).stages;
     expect(recipe).toMatchObject({ learningRate: 0.5, groupRates: { controller: 0.2 } });
     expect(of({ groupRates: { controller: 1 } }).request.groupRates).toEqual({ controller: 1 });
+  });
+
+  it('of timesteps are taken for the data that the method learns from', () => {
+    const noisy = { ...small, groupRates: {}, timestepBias: { full: { motion: 1.5, generic: 2 } } };
+    const of = (change: Partial<TrainRequestInput>) =>
+      withRatesOfBase(
+        trainRequestSchema.parse({
+          ...{ method: 'full', subject: ['photos'], motion: ['clips'], base: 'base', out: 'run' },
+          ...change,
+        }),
+        noisy,
+      );
+    expect(of({}).request.timestepBias).toEqual({ motion: 1.5 });
+    expect(of({}).notices).toEqual([
+      'settings that suit the base small: motion steps with timesteps of density t^1.5',
+    ]);
+    expect(of({ timestepBias: { motion: 0 } }).request.timestepBias).toEqual({ motion: 0 });
+    expect(of({ method: 'lora' }).request.timestepBias).toEqual({});
+  });
+
+  it('of data that the method does not learn from are refused', () => {
+    expect(() => plan({ timestepBias: { generic: 1 } })).toThrow(
+      'option --timestep-bias: expected a kind of data of dualreal (identity, motion), got generic',
+    );
   });
 
   it('of groups are those of the stage that trains them', () => {

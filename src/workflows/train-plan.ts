@@ -50,7 +50,7 @@ export function planTraining(request: TrainRequest, base: PlannedBase): TrainPla
   const { method, notices } = methodOf(request, base);
   requireNames(request, method);
   const stages = planStages(request, method);
-  const wanted = new Set(method.stages.flatMap(({ phases }) => phases.map(({ data }) => data)));
+  const wanted = new Set(dataOf(method.stages));
   requireData(request, wanted, method);
   const unused = (['motion', 'generic'] as const).filter(
     (kind) => !wanted.has(kind) && request[kind].length > 0,
@@ -67,12 +67,12 @@ export function planTraining(request: TrainRequest, base: PlannedBase): TrainPla
 }
 
 /**
- * The rates that suit the base, for stages and groups whose rate the request leaves open: the published ones are of
+ * The rates and noise levels that suit the base, where the request leaves them open: the published ones are of
  * large models. They become part of the request, so that a run goes on with those that it began with.
  */
 export function withRatesOfBase(
   request: TrainRequest,
-  base: PlannedBase & Pick<Base, 'name' | 'learningRates' | 'groupRates'>,
+  base: PlannedBase & Pick<Base, 'name' | 'learningRates' | 'groupRates' | 'timestepBias'>,
 ): { readonly request: TrainRequest; readonly notices: readonly string[] } {
   const { stages } = methodOf(request, base).method;
   const open = (
@@ -89,23 +89,30 @@ export function withRatesOfBase(
         )
       : [];
   const ofGroups = open(base.groupRates[request.method], groupsOf(stages), request.groupRates);
+  const biases = open(base.timestepBias[request.method], dataOf(stages), request.timestepBias);
   const told = [
     ...ofStages.map(([name, rate]) => `${name} ${rate}`),
     ...ofGroups.map(([name, share]) => `times ${share} for the ${name}`),
+    ...biases.map(([data, bias]) => `${data} steps with timesteps of density t^${bias}`),
   ].join(', ');
   return {
     request: {
       ...request,
       stageLearningRates: { ...request.stageLearningRates, ...Object.fromEntries(ofStages) },
       groupRates: { ...request.groupRates, ...Object.fromEntries(ofGroups) },
+      timestepBias: { ...request.timestepBias, ...Object.fromEntries(biases) },
     },
-    notices: told === '' ? [] : [`learning rates that suit the base ${base.name}: ${told}`],
+    notices: told === '' ? [] : [`settings that suit the base ${base.name}: ${told}`],
   };
 }
 
 /** The phases of all stages. */
 export function phasesOf({ stages }: Pick<Method, 'stages'>): readonly Phase[] {
   return stages.flatMap(({ phases }) => phases);
+}
+
+function dataOf(stages: readonly Stage[]): readonly DataKind[] {
+  return [...new Set(stages.flatMap(({ phases }) => phases.map(({ data }) => data)))];
 }
 
 function groupsOf(stages: readonly Stage[]): readonly string[] {
@@ -151,15 +158,18 @@ function ablationOf(asked: string, { transformer: { blocks } }: PlannedBase): Ab
 }
 
 function requireNames(
-  { stageSteps, stageLearningRates, groupRates }: TrainRequest,
+  { stageSteps, stageLearningRates, groupRates, timestepBias }: TrainRequest,
   { name, stages }: Method,
 ): void {
   const names = stages.map((stage) => stage.name);
-  for (const [option, given, kind, known] of [
-    ['stage-steps', stageSteps, 'stage', names],
-    ['stage-learning-rate', stageLearningRates, 'stage', names],
-    ['group-rate', groupRates, 'parameter group', groupsOf(stages)],
-  ] as const) {
+  const named: readonly (readonly [option: string, given: object, kind: string, known: readonly string[]])[] =
+    [
+      ['stage-steps', stageSteps, 'stage', names],
+      ['stage-learning-rate', stageLearningRates, 'stage', names],
+      ['group-rate', groupRates, 'parameter group', groupsOf(stages)],
+      ['timestep-bias', timestepBias, 'kind of data', dataOf(stages)],
+    ];
+  for (const [option, given, kind, known] of named) {
     const unknown = Object.keys(given).filter((each) => !known.includes(each));
     if (unknown.length === 0) continue;
     throw new TrainPlanError({

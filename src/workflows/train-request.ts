@@ -57,6 +57,11 @@ const fields = z.strictObject({
   genericBatch: count.optional(),
   /** Probability r of a motion step. */
   motionRatio: z.number().min(0).max(1).default(0.5),
+  /**
+   * By data (identity, motion, generic): training timesteps come with density proportional to t to this power. 0:
+   * uniform, as published.
+   */
+  timestepBias: z.partialRecord(z.enum(['identity', 'motion', 'generic']), z.number().min(0)).default({}),
   /** Pixel size and frames; default: the base's nominal sample. */
   width: count.optional(),
   height: count.optional(),

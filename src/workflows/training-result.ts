@@ -112,7 +112,7 @@ export function readRecord({ record }: MethodFileHeader): z.infer<typeof readSch
 
 /** What an adapter file tells about how it was made. */
 async function adapterRecipe(
-  { seed, motionRatio, preset, ablation }: TrainRequest,
+  { seed, motionRatio, timestepBias, preset, ablation }: TrainRequest,
   { method, stages, steps }: TrainPlan,
   base: Base,
   data: TrainingData,
@@ -132,6 +132,7 @@ async function adapterRecipe(
       seed,
       learningRate: recipe.learningRate,
       motionRatio,
+      timestepBias,
       schedule: recipe.schedule,
       subjectBatch: batches.identity,
       motionBatch: batches.motion,

@@ -25,6 +25,7 @@ export interface TrainingSetup {
   readonly weights: WeightTable;
   readonly seed: number;
   readonly motionRatio: number;
+  readonly timestepBias: PlanSettings['timestepBias'];
   readonly features: Readonly<Partial<Record<DataKind, readonly ItemFeatures[]>>>;
   readonly emptyText?: FloatTensor | undefined;
   readonly recompute: boolean;
@@ -182,7 +183,14 @@ function conditionsOf({ condition }: Phase): readonly boolean[] {
   return condition.dropout > 0 ? [true, false] : [true];
 }
 
-function settingsOf({ seed, motionRatio, plan, features, schedule }: TrainingSetup): PlanSettings {
+function settingsOf({
+  seed,
+  motionRatio,
+  timestepBias,
+  plan,
+  features,
+  schedule,
+}: TrainingSetup): PlanSettings {
   const phases: readonly PlannedPhase[] = plan.stage.phases.map(({ name, data }) => ({
     name,
     data,
@@ -191,7 +199,7 @@ function settingsOf({ seed, motionRatio, plan, features, schedule }: TrainingSet
   }));
   const { order } = plan.stage;
   const { trainTimesteps } = schedule.config;
-  return { seed, motionRatio, phases, order, first: plan.first, trainTimesteps };
+  return { seed, motionRatio, timestepBias, phases, order, first: plan.first, trainTimesteps };
 }
 
 function batchShape(

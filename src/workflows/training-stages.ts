@@ -82,12 +82,13 @@ async function* trainStage(
   };
   const { method } = plan;
   const { transformer: config, schedule, scalingFactor, residence } = base;
-  const { seed, motionRatio, recompute } = request;
+  const { seed, motionRatio, timestepBias, recompute } = request;
   const session = await TrainingSession.open(
     runtime,
     {
       ...{ config, method, plan: stage, schedule, scalingFactor, weights: base.transformerWeights.entries },
-      ...{ seed, motionRatio, features: data.features, emptyText: data.emptyText, recompute, residence },
+      ...{ seed, motionRatio, timestepBias, features: data.features, emptyText: data.emptyText },
+      ...{ recompute, residence },
     },
     trained,
     optimizer,

@@ -66,6 +66,11 @@ export function addTrainCommand(program: Command): void {
     .option('--motion-batch <n>', 'clips per step (dualreal: 3)', number)
     .option('--generic-batch <n>', 'generic clips per step (1)', number)
     .option('--motion-ratio <p>', 'probability of a motion step (0.5)', number)
+    .option(
+      '--timestep-bias <data=b>',
+      'draw timesteps with density t^b for identity, motion or generic steps, e.g. motion=1.5 (repeatable)',
+      keyValue,
+    )
     .option('--width <px>', "width (the base's own)", number)
     .option('--height <px>', "height (the base's own)", number)
     .option('--frames <n>', "frames per clip, 4k+1 (the base's own)", number)

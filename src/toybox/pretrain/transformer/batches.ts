@@ -1,10 +1,9 @@
-import type { NoiseSchedule } from '../../../diffusion/index.ts';
+import { drawTimestep, type NoiseSchedule } from '../../../diffusion/index.ts';
 import type { Tensors } from '../../../runtime/index.ts';
 import { floats, hostTensor } from '../../../tensor/host-tensor.ts';
 import { type RandomStream, randomStream } from '../../../tensor/random.ts';
 import { TEXT_TOKENS } from '../tokenizers.ts';
 import type { LatentBank } from './bank.ts';
-import { drawTimestep } from './timesteps.ts';
 import type { TransformerVariant } from './variants.ts';
 
 export interface LatentBatchOptions

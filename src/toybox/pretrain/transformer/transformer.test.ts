@@ -21,7 +21,6 @@ import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatureCount, motionFeatures } from './motion-features.ts';
 import { transformerObjective } from './objective.ts';
 import { PRESENCE_SIDE } from './subject-finder.ts';
-import { drawTimestep } from './timesteps.ts';
 import { batchOfStep, kindOfStep, transformerConfig, transformerVariant } from './variants.ts';
 
 const runtime = createRuntime({ inline: true, threads: 1 });
@@ -105,19 +104,6 @@ describe('masks of latent cells', () => {
     expect(cells[1]).toBe(255);
     expect(cells[2 * 64 + 56]).toBe(64);
     expect(cells.reduce((sum, value) => sum + value, 0)).toBe(255 + 64);
-  });
-});
-
-describe('timesteps', () => {
-  it.each([
-    [0, 0.5],
-    [0.5, 1 - 0.5 ** 1.5],
-    [1, 0.75],
-  ])('with bias %d come from the noisier half with a share of %d', (bias, share) => {
-    const stream = randomStream(1, 'timesteps', bias);
-    const drawn = Array.from({ length: 20_000 }, () => drawTimestep(stream, 1000, bias));
-    expect(drawn.filter((t) => t >= 500).length / drawn.length).toBeCloseTo(share, 1);
-    expect(drawn.every((t) => Number.isInteger(t) && t >= 0 && t < 1000)).toBe(true);
   });
 });
 
