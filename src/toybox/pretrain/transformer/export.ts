@@ -10,7 +10,12 @@ import { asFloats, type HostTensor } from '../../../tensor/host-tensor.ts';
 import { writeSafetensorsFile } from '../../../tensor/safetensors.ts';
 import { writeJson } from '../export.ts';
 import type { TensorTable } from '../task.ts';
-import { SHIPPED_GROUP_RATES, SHIPPED_GUIDANCE, SHIPPED_LEARNING_RATES } from './variants.ts';
+import {
+  SHIPPED_GROUP_RATES,
+  SHIPPED_GUIDANCE,
+  SHIPPED_LEARNING_RATES,
+  SHIPPED_TIMESTEP_BIAS,
+} from './variants.ts';
 
 /** Completes the base: transformer in f16, scheduler, model_index.json, card. Returns the folders that were written. */
 export async function writeTransformer(
@@ -36,6 +41,7 @@ export async function writeTransformer(
     guidance: SHIPPED_GUIDANCE,
     learningRates: SHIPPED_LEARNING_RATES,
     groupRates: SHIPPED_GROUP_RATES,
+    timestepBias: SHIPPED_TIMESTEP_BIAS,
   });
   await writeJson(join(weightsFolder, 'model_index.json'), pipelineIndexJson());
   return ['transformer', 'scheduler'];

@@ -25,6 +25,9 @@ export const SHIPPED_LEARNING_RATES = {
  */
 export const SHIPPED_GROUP_RATES = { dualreal: { controller: 0.1 } } as const;
 
+/** Five clips teach how they move at high noise, and what they look like, which nobody asked for, at low noise. */
+export const SHIPPED_TIMESTEP_BIAS = { dualreal: { motion: 1.5 } } as const;
+
 /** Sizes of the transformer and how it is pretrained. */
 export interface TransformerVariant {
   readonly heads: number;
