@@ -8,7 +8,7 @@ import { readBaseParts } from '../toybox/pretrain/transformer/base-parts.ts';
 import { trainMotionClassifier } from '../toybox/pretrain/transformer/motion-classifier.ts';
 import { motionFeatures } from '../toybox/pretrain/transformer/motion-features.ts';
 import { type MaskedClip, openScrambler, SCRAMBLED_EVERY } from '../toybox/pretrain/transformer/scrambler.ts';
-import { trainSubjectFinder } from '../toybox/pretrain/transformer/subject-finder.ts';
+import { type SubjectFinder, trainSubjectFinder } from '../toybox/pretrain/transformer/subject-finder.ts';
 import { openUniverseAtlas } from '../toybox/universe/universe.ts';
 import { EMBEDDED_BASE_FOLDER } from '../workflows/base-location.ts';
 import type { WorkflowContext, WorkflowEvent } from '../workflows/workflow.ts';
@@ -84,15 +84,7 @@ export async function* openMotionJudge(
     detail: `${classes.length} classes, ${lessons} clips each`,
   };
   const scrambler = await openScrambler(runtime, await readBaseParts(EMBEDDED_BASE_FOLDER), frames);
-  const findSubject = await trainSubjectFinder(
-    runtime,
-    classes.flatMap((each) =>
-      Array.from({ length: Math.min(lessons, FINDER_LESSONS) }, (_, i) =>
-        renderClass(each, 'lesson', i, rendering),
-      ),
-    ),
-    scrambler,
-  );
+  let findSubject: SubjectFinder;
   const describe = async (clips: readonly Uint8Array[]): Promise<Float32Array[]> => {
     const rows = await images(new Uint8Array(Buffer.concat(clips)));
     const presence = await findSubject(clips);
@@ -121,10 +113,20 @@ export async function* openMotionJudge(
     return features;
   };
 
-  const clean = yield* rendered('rendering lessons', 'lesson', classes, lessons);
+  let clean: readonly Float32Array[];
   const again = Math.ceil(lessons / SCRAMBLED_EVERY);
   let broken: readonly Float32Array[];
   try {
+    findSubject = await trainSubjectFinder(
+      runtime,
+      classes.flatMap((each) =>
+        Array.from({ length: Math.min(lessons, FINDER_LESSONS) }, (_, i) =>
+          renderClass(each, 'lesson', i, rendering),
+        ),
+      ),
+      scrambler,
+    );
+    clean = yield* rendered('rendering lessons', 'lesson', classes, lessons);
     broken = yield* rendered('scrambling lessons', 'lesson', classes, again, (clips, first) =>
       scrambler.scramble(clips, first),
     );
