@@ -104,7 +104,7 @@ describe('rates that suit a base', () => {
   it('are taken where the request leaves the rate of a stage open, and told', () => {
     const { request, notices } = settled({ method: 'lora', stageLearningRates: { motion: 0.5 } });
     expect(request.stageLearningRates).toEqual({ identity: 0.01, motion: 0.5 });
-    expect(notices).toEqual(['settings that suit the base small: identity 0.01']);
+    expect(notices).toEqual(['settings that suit the base small: learning rate 0.01 for identity']);
     expect(planTraining(request, base).stages.map(({ recipe }) => recipe.learningRate)).toEqual([0.01, 0.5]);
   });
 
@@ -140,7 +140,7 @@ describe('rates that suit a base', () => {
         { ...small, groupRates: { dualreal: { controller: 0.2 } } },
       );
     const { request, notices } = of({ learningRate: 0.5 });
-    expect(notices).toEqual(['settings that suit the base small: times 0.2 for the controller']);
+    expect(notices).toEqual(['settings that suit the base small: times 0.2 for the group controller']);
     const [{ recipe }] = planTraining(request, base).stages;
     expect(recipe).toMatchObject({ learningRate: 0.5, groupRates: { controller: 0.2 } });
     expect(of({ groupRates: { controller: 1 } }).request.groupRates).toEqual({ controller: 1 });

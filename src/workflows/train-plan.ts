@@ -91,8 +91,8 @@ export function withRatesOfBase(
   const ofGroups = open(base.groupRates[request.method], groupsOf(stages), request.groupRates);
   const biases = open(base.timestepBias[request.method], dataOf(stages), request.timestepBias);
   const told = [
-    ...ofStages.map(([name, rate]) => `${name} ${rate}`),
-    ...ofGroups.map(([name, share]) => `times ${share} for the ${name}`),
+    ...ofStages.map(([name, rate]) => `learning rate ${rate} for ${name}`),
+    ...ofGroups.map(([name, share]) => `times ${share} for the group ${name}`),
     ...biases.map(([data, bias]) => `${data} steps with timesteps of density t^${bias}`),
   ].join(', ');
   return {
