@@ -11,7 +11,7 @@ import type { BaseParts } from './base-parts.ts';
 import { trainMotionClassifier } from './motion-classifier.ts';
 import { motionFeatures } from './motion-features.ts';
 import { openScrambler, SCRAMBLED_EVERY } from './scrambler.ts';
-import { trainSubjectFinder } from './subject-finder.ts';
+import { type SubjectFinder, trainSubjectFinder } from './subject-finder.ts';
 
 const CANDIDATES = 50;
 /** Clips whose frames are embedded at a time. */
@@ -104,22 +104,26 @@ export async function openTransformerJudge(
 
   const school = createUniverse({ ...shared, seed: 7, split: 'pretraining' });
   const scrambler = await openScrambler(runtime, parts, options.frames);
-  const shown = Array.from({ length: Math.min(trainingClips, FINDER_LESSONS) }, (_, i) => school.render(i));
-  const findSubject = await trainSubjectFinder(runtime, shown, scrambler);
+  let findSubject: SubjectFinder;
   const lessons: { features: Float32Array; motion: number }[] = [];
-  for (let from = 0; from < trainingClips; from += PIECE) {
-    const count = Math.min(PIECE, trainingClips - from);
-    const clips = Array.from({ length: count }, (_, i) => school.render(from + i));
-    const again = clips.slice(0, Math.ceil(count / SCRAMBLED_EVERY));
-    const scrambled = await scrambler.scramble(again, from);
-    const seen = [...clips.map(({ frames }) => frames), ...scrambled];
-    const [rows, presence] = [await rowsOf(seen), await findSubject(seen)];
-    for (const [i, { labels }] of [...clips, ...again].entries()) {
-      const motion = motions.indexOf(labels.motion ?? '');
-      lessons.push({ features: motionFeatures(seen[i], rows[i], presence[i]), motion });
+  try {
+    const shown = Array.from({ length: Math.min(trainingClips, FINDER_LESSONS) }, (_, i) => school.render(i));
+    findSubject = await trainSubjectFinder(runtime, shown, scrambler);
+    for (let from = 0; from < trainingClips; from += PIECE) {
+      const count = Math.min(PIECE, trainingClips - from);
+      const clips = Array.from({ length: count }, (_, i) => school.render(from + i));
+      const again = clips.slice(0, Math.ceil(count / SCRAMBLED_EVERY));
+      const scrambled = await scrambler.scramble(again, from);
+      const seen = [...clips.map(({ frames }) => frames), ...scrambled];
+      const [rows, presence] = [await rowsOf(seen), await findSubject(seen)];
+      for (const [i, { labels }] of [...clips, ...again].entries()) {
+        const motion = motions.indexOf(labels.motion ?? '');
+        lessons.push({ features: motionFeatures(seen[i], rows[i], presence[i]), motion });
+      }
     }
+  } finally {
+    await scrambler.release();
   }
-  await scrambler.release();
   const classify = await trainMotionClassifier(
     runtime,
     lessons.map(({ features }) => features),
