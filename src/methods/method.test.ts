@@ -77,7 +77,7 @@ describe('DualReal as a method', () => {
     const method = dualRealMethod({ options });
     for (const [phase, learning] of [
       ['identity', ['identity', 'controller']],
-      ['motion', ['motion', 'controller']],
+      ['motion', ['motion', 'condition', 'controller']],
     ] as const) {
       const own = method.objective({ config: tinyConfig, stage: 'joint', phase, shape: shapeOf(phase) });
       expect(printProgram(own)).toBe(
@@ -88,15 +88,18 @@ describe('DualReal as a method', () => {
 
   it('without controller there is no group of that name to learn', () => {
     const method = dualRealMethod({ options: { ...options, groups: 0 } });
-    expect(method.stages[0].groups).toEqual(['identity', 'motion']);
-    expect(method.stages[0].phases.map(({ learning }) => learning)).toEqual([['identity'], ['motion']]);
+    expect(method.stages[0].groups).toEqual(['identity', 'motion', 'condition']);
+    expect(method.stages[0].phases.map(({ learning }) => learning)).toEqual([
+      ['identity'],
+      ['motion', 'condition'],
+    ]);
   });
 
   it('isolated: one dimension after the other, without the other one at work', async () => {
     const method = dualRealMethod({ options: { ...options, groups: 0 }, training: 'isolated' });
     expect(method.stages.map(({ name, groups }) => [name, groups])).toEqual([
       ['identity', ['identity']],
-      ['motion', ['motion']],
+      ['motion', ['motion', 'condition']],
     ]);
     const program = method.objective({
       config: tinyConfig,

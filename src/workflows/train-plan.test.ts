@@ -177,7 +177,7 @@ describe('rates that suit a base', () => {
 
   it('of groups that the method does not have are refused', () => {
     expect(() => plan({ groupRates: { controler: 0.1 } })).toThrow(
-      'option --group-rate: expected a parameter group of dualreal (identity, motion, controller), got controler',
+      'option --group-rate: expected a parameter group of dualreal (identity, motion, condition, controller), got controler',
     );
   });
 });

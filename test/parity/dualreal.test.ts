@@ -127,8 +127,8 @@ describeGolden('dualreal-transformer', async (golden) => {
     const schedule = parseNoiseSchedule({ _class_name: 'CogVideoXDPMScheduler', ...train.scheduler });
     const phases = Object.keys(train.phases);
     const learningGroups = (phase: string): ParameterGroup[] =>
-      phase === 'motion' ? ['motion', 'controller'] : ['identity', 'controller'];
-    const everything: ParameterGroup[] = ['identity', 'motion', 'controller'];
+      phase === 'motion' ? ['motion', 'condition', 'controller'] : ['identity', 'controller'];
+    const everything: ParameterGroup[] = ['identity', 'motion', 'condition', 'controller'];
 
     const batchOf = (phase: string): { shape: BatchShape; feeds: Tensors; noisy: HostTensor<'f32'> } => {
       const latents = trainIo.floats(`${phase}.in.latents`);

@@ -114,7 +114,9 @@ export function dreamVideoMethod(options: Partial<DreamVideoOptions> = {}): Meth
 }
 
 function groupOf(path: string): string | undefined {
-  return path === SUBJECT_TOKEN ? 'token' : parameterGroup(path);
+  if (path === SUBJECT_TOKEN) return 'token';
+  const group = parameterGroup(path);
+  return group === 'condition' ? 'motion' : group;
 }
 
 async function initialToken({ textDim }: TransformerConfig, { classWord }: InitialSources) {

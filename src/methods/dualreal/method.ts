@@ -41,6 +41,10 @@ const RECIPE: StageRecipe = {
 };
 const BATCH: Readonly<Record<Dimension, number>> = { identity: 1, motion: 3 };
 const DIMENSIONS: readonly Dimension[] = ['identity', 'motion'];
+const ADAPTERS_OF: Readonly<Record<Dimension, readonly ParameterGroup[]>> = {
+  identity: ['identity'],
+  motion: ['motion', 'condition'],
+};
 
 /** DualReal as the training workflow sees it. `form` is that of the adapters' file, for sampling. */
 export function dualRealMethod(
@@ -48,9 +52,9 @@ export function dualRealMethod(
   form: 'separate' | 'fused' = 'separate',
 ): Method {
   const controller: readonly ParameterGroup[] = options.groups > 0 ? ['controller'] : [];
-  const groups: readonly ParameterGroup[] = [...DIMENSIONS, ...controller];
+  const groups = [...DIMENSIONS.flatMap((dimension) => ADAPTERS_OF[dimension]), ...controller];
   const learning = (dimension: Dimension): readonly ParameterGroup[] =>
-    training === 'unmasked' ? groups : [dimension, ...controller];
+    training === 'unmasked' ? groups : [...ADAPTERS_OF[dimension], ...controller];
   const phaseOf = (dimension: Dimension): Phase => ({
     name: dimension,
     data: dimension,

@@ -34,7 +34,8 @@ const shape = {
   conditioned: true,
 };
 const small = { bottleneck: 8, conditionDim: 12, groups: 2 };
-const everything = ['identity', 'motion', 'controller'] as const;
+const adapters = ['identity', 'motion', 'condition'] as const;
+const everything = [...adapters, 'controller'] as const;
 
 const random = (name: string, extents: Shape, scale = 1): FloatTensor =>
   floats(
@@ -74,7 +75,7 @@ describe('presets and their single differences', () => {
     const results = await run(objective, inputs);
     const names = [...objective.outputs.keys()].filter((name) => name.startsWith(GRADIENT_PREFIX));
     expect(new Set(names.map((name) => parameterGroup(name.slice(GRADIENT_PREFIX.length))))).toEqual(
-      new Set(options.groups === 0 ? ['identity', 'motion'] : everything),
+      new Set(options.groups === 0 ? adapters : everything),
     );
     // Along one random direction through all parameters at once.
     const directions = new Map(names.map((name) => [name.slice(GRADIENT_PREFIX.length), name] as const));

@@ -21,9 +21,11 @@ export const SHIPPED_LEARNING_RATES = {
 
 /**
  * What groups of parameters multiply those rates with. At full rate DualReal's controller settles within its first
- * hundred steps, before the adapters have learnt what it weighs, and silences one of them for good.
+ * hundred steps, before the adapters have learnt what it weighs, and silences one of them for good. And what maps the
+ * image condition learns to tell the five clips apart by it: a motion is then bound to their frames, and hardly shown for
+ * the photo of a subject.
  */
-export const SHIPPED_GROUP_RATES = { dualreal: { controller: 0.1 } } as const;
+export const SHIPPED_GROUP_RATES = { dualreal: { controller: 0.1, condition: 0.03 } } as const;
 
 /** Five clips teach how they move at high noise, and what they look like, which nobody asked for, at low noise. */
 export const SHIPPED_TIMESTEP_BIAS = { dualreal: { motion: 1.5 } } as const;
