@@ -69,6 +69,21 @@ describe('FeatureCache', () => {
     expect((await cache.list()).map(({ key }) => key)).toEqual([keys[0]]);
   });
 
+  it('tells what was noted about features whenever they are used', async () => {
+    const told: string[] = [];
+    const compute = async (note: (message: string) => void) => {
+      note('the prompt is too long');
+      return tensors(1);
+    };
+    for (let round = 1; round <= 2; round++) {
+      await cache.getOrCompute(keys[0], compute, (message) => told.push(message));
+      expect(told).toEqual(Array.from({ length: round }, () => 'the prompt is too long'));
+    }
+    await cache.put(keys[1], tensors(2));
+    await cache.getOrCompute(keys[1], compute, (message) => told.push(message));
+    expect(told).toHaveLength(2);
+  });
+
   it('a damaged entry is a clear error, or is reported and computed again', async () => {
     await cache.put(keys[0], tensors(1));
     const path = await pathOf(keys[0]);

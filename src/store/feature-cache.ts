@@ -44,6 +44,11 @@ export function featureKey(parts: object): string {
   return createHash('sha256').update(canonicalJson(parts, 'feature key')).digest('hex');
 }
 
+/** What was noted when the features were computed; none in the entries of versions that did not keep it. */
+function notesOf({ notes }: JsonObject): readonly string[] {
+  return Array.isArray(notes) ? notes.filter((note) => typeof note === 'string') : [];
+}
+
 /** A folder of encoded features, one sealed safetensors file for each key; may be shared by processes. */
 export class FeatureCache {
   readonly folder: string;
@@ -77,24 +82,29 @@ export class FeatureCache {
   }
 
   /**
-   * The features of a key, computed and stored where there are none. Features that are damaged are
-   * reported and computed again.
+   * The features of a key, computed and stored where there are none. What `compute` notes about them (a prompt
+   * that was cut off, say) is stored with them and told whenever they are used. Features that are damaged are reported
+   * and computed again.
    */
   async getOrCompute(
     key: string,
-    compute: () => Promise<ReadonlyMap<string, HostTensor>>,
+    compute: (note: (message: string) => void) => Promise<ReadonlyMap<string, HostTensor>>,
     onNotice: (message: string) => void,
-    metadata: JsonObject = {},
   ): Promise<ReadonlyMap<string, HostTensor>> {
     try {
       const found = await this.get(key);
-      if (found) return found.tensors;
+      if (found) {
+        for (const note of notesOf(found.metadata)) onNotice(note);
+        return found.tensors;
+      }
     } catch (error) {
       if (!(error instanceof FileFormatError)) throw error;
       onNotice(`cached features are damaged and are computed again: ${error.message}`);
     }
-    const computed = await compute();
-    await this.put(key, computed, metadata);
+    const notes: string[] = [];
+    const computed = await compute((message) => notes.push(message));
+    await this.put(key, computed, notes.length > 0 ? { notes } : {});
+    for (const note of notes) onNotice(note);
     return computed;
   }
 

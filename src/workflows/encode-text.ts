@@ -12,9 +12,9 @@ export async function encodeText(
   const key = featureKey({ kind: 'text', version: 1, encoder: encoders.fingerprints.text, prompt });
   const stored = await cache.getOrCompute(
     key,
-    async () => {
+    async (note) => {
       const { embedding, notes } = await (await encoders.text()).encode(prompt);
-      for (const note of notes) notice(note);
+      for (const each of notes) note(each);
       return new Map([['embedding', embedding]]);
     },
     notice,

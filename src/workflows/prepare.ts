@@ -117,16 +117,17 @@ async function prepareItem(
   const notice = (message: string) => notices.push(`${item.path}: ${message}`);
   let loaded: LoadedMedia | undefined;
   const media = async (): Promise<LoadedMedia> => {
-    if (!loaded) {
-      loaded = await loadFitted(item, request);
-      for (const note of loaded.notes) notice(note);
-    }
+    loaded ??= await loadFitted(item, request);
     return loaded;
   };
   const source = { file, sample: { ...sample }, dimension: data === 'identity' ? 'identity' : 'motion' };
   const posterior = await cache.getOrCompute(
     featureKey({ kind: 'posterior', version: 1, encoder: encoders.fingerprints.video, ...source }),
-    async () => posteriorTensors(await (await encoders.video()).encode(toModelRange((await media()).frames))),
+    async (note) => {
+      const { frames, notes } = await media();
+      for (const each of notes) note(each);
+      return posteriorTensors(await (await encoders.video()).encode(toModelRange(frames)));
+    },
     notice,
   );
   const text = await encodeText(item.caption, encoders, cache, notice);
