@@ -73,9 +73,12 @@ export interface OpenBaseOptions {
   readonly cache?: FeatureCache | undefined;
 }
 
-/** Numbers by method, then by stage, group or data. */
+/**
+ * Numbers by method, then by stage, group or data. Those of a method and preset, `dualreal:official`, come before those
+ * of the method.
+ */
 export const methodRatesSchema = z.record(z.string(), z.record(z.string(), z.number().positive()));
-type MethodRates = Readonly<z.infer<typeof methodRatesSchema>>;
+export type MethodRates = Readonly<z.infer<typeof methodRatesSchema>>;
 
 const cardSchema = z
   .object({

@@ -146,6 +146,20 @@ describe('rates that suit a base', () => {
     expect(of({ groupRates: { controller: 1 } }).request.groupRates).toEqual({ controller: 1 });
   });
 
+  it('of a preset come before those of its method', () => {
+    const groupRates = { dualreal: { controller: 0.2 }, 'dualreal:official': { controller: 0.1, motion: 3 } };
+    const of = (preset: TrainRequestInput['preset']) =>
+      withRatesOfBase(
+        trainRequestSchema.parse({
+          ...{ subject: ['photos'], motion: ['clips'], base: 'base', out: 'run', options: { groups: 2 } },
+          preset,
+        }),
+        { ...small, groupRates },
+      ).request.groupRates;
+    expect(of('official')).toEqual({ controller: 0.1, motion: 3 });
+    expect(of('clean')).toEqual({ controller: 0.2 });
+  });
+
   it('of timesteps are taken for the data that the method learns from', () => {
     const noisy = { ...small, groupRates: {}, timestepBias: { full: { motion: 1.5, generic: 2 } } };
     const of = (change: Partial<TrainRequestInput>) =>

@@ -8,7 +8,7 @@ import {
   type Stage,
 } from '../methods/index.ts';
 import { DualrealError } from '../tensor/errors.ts';
-import type { Base } from './base.ts';
+import type { Base, MethodRates } from './base.ts';
 import type { TrainRequest } from './train-request.ts';
 
 /** A request that does not fit its method: data it needs, stages it does not have. */
@@ -75,21 +75,20 @@ export function withRatesOfBase(
   base: PlannedBase & Pick<Base, 'name' | 'learningRates' | 'groupRates' | 'timestepBias'>,
 ): { readonly request: TrainRequest; readonly notices: readonly string[] } {
   const { stages } = methodOf(request, base).method;
-  const open = (
-    known: Readonly<Record<string, number>> | undefined,
-    names: readonly string[],
-    given: Readonly<Record<string, number>>,
-  ) => names.flatMap((name) => (known?.[name] && !(name in given) ? [[name, known[name]] as const] : []));
+  const open = (settings: MethodRates, names: readonly string[], given: Readonly<Record<string, number>>) => {
+    const known = { ...settings[request.method], ...settings[`${request.method}:${request.preset}`] };
+    return names.flatMap((name) => (known[name] && !(name in given) ? [[name, known[name]] as const] : []));
+  };
   const ofStages =
     request.learningRate === undefined
       ? open(
-          base.learningRates[request.method],
+          base.learningRates,
           stages.map(({ name }) => name),
           request.stageLearningRates,
         )
       : [];
-  const ofGroups = open(base.groupRates[request.method], groupsOf(stages), request.groupRates);
-  const biases = open(base.timestepBias[request.method], dataOf(stages), request.timestepBias);
+  const ofGroups = open(base.groupRates, groupsOf(stages), request.groupRates);
+  const biases = open(base.timestepBias, dataOf(stages), request.timestepBias);
   const told = [
     ...ofStages.map(([name, rate]) => `learning rate ${rate} for ${name}`),
     ...ofGroups.map(([name, share]) => `times ${share} for the group ${name}`),
