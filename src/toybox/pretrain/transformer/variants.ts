@@ -24,11 +24,11 @@ export const SHIPPED_LEARNING_RATES = {
  * hundred steps, before the adapters have learnt what it weighs, and silences one of them for good. What maps the
  * condition learns to tell the clips by their frames: a motion is then bound to these, and hardly shown for the photo of
  * a subject. Motion adapters that learn slower take over less of what the clips' performers look like; those of
- * `official` weigh a fifth of those of `clean`, so that 2 is 0.4 there.
+ * `official` weigh a fifth of those of `clean`, so that 3 is 0.6 there.
  */
 export const SHIPPED_GROUP_RATES = {
   dualreal: { controller: 0.1 },
-  'dualreal:official': { motion: 2, condition: 0.1 },
+  'dualreal:official': { motion: 3, condition: 0.03 },
   'dualreal:clean': { motion: 0.4, condition: 0.03 },
 } as const;
 
