@@ -21,15 +21,14 @@ export const SHIPPED_LEARNING_RATES = {
 
 /**
  * What groups of parameters multiply those rates with. At full rate DualReal's controller settles within its first
- * hundred steps, before the adapters have learnt what it weighs, and silences one of them for good. What maps the
- * condition learns to tell the clips by their frames: a motion is then bound to these, and hardly shown for the photo of
- * a subject. Motion adapters that learn slower take over less of what the clips' performers look like; those of
- * `official` weigh a fifth of those of `clean`, so that 3 is 0.6 there.
+ * hundred steps, before the adapters have learnt what it weighs, and silences one of them for good. With `official`,
+ * where each clip has one frame as its condition, what maps the condition learns to tell the clips by it: a motion is
+ * then bound to their frames, and hardly shown for the photo of a subject. And its adapters weigh a fifth of those of
+ * `clean`.
  */
 export const SHIPPED_GROUP_RATES = {
   dualreal: { controller: 0.1 },
   'dualreal:official': { motion: 3, condition: 0.03 },
-  'dualreal:clean': { motion: 0.4, condition: 0.03 },
 } as const;
 
 /** Five clips teach how they move at high noise, and what they look like, which nobody asked for, at low noise. */
